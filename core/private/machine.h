@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * machine.h - how the rest of core and the tests see a machine.
+ *
+ * A machine owns its snapshot and the topology made of it.  Tests build machines straight from
+ * snapshots; programs go through p2pdma_machine_open().
+ */
+#ifndef CORE_MACHINE_H
+#define CORE_MACHINE_H
+
+#include <p2pdma/machine.h>
+
+struct snapshot;
+
+/* Takes @snapshot over on success; on failure it stays the caller's.  -ENODEV when it is empty. */
+int machine_from_snapshot(struct snapshot *snapshot, const char *source,
+                          struct p2pdma_machine **ret_machine);
+
+#endif
