@@ -8,6 +8,12 @@
 #define STATUS_CAP_LIST 0x10
 #define CAP_POINTER     0x34
 #define EXT_BASE        0x100
+#define ACS_CAPABILITY  0x04
+#define ACS_CONTROL     0x06
+#define ACS_VECTOR      0x08
+#define ACS_PCH_CONTROL 0x08
+#define ATS_CONTROL     0x06
+#define ATS_ENABLE      0x8000
 
 /* Every capability takes at least 4 bytes (8 for an extended one with content), so a longer walk
  * loops. */
@@ -90,4 +96,91 @@ int pcicap_find_ext(struct pcicap_config cfg, uint16_t id)
 			return -ENOENT;
 	}
 	return -ENOENT;
+}
+
+static bool is_conventional(enum p2pdma_kind kind)
+{
+	return kind == P2PDMA_KIND_PCI || kind == P2PDMA_KIND_PCI_BRIDGE;
+}
+
+/* Intel 100/200-series PCH root ports (Linux: pci_quirk_intel_spt_pch_acs_match()). */
+static bool has_pch_layout(struct pcicap_config cfg, enum p2pdma_kind kind)
+{
+	static const struct {
+		uint16_t first, last;
+	} ranges[] = {
+		{ 0xa110, 0xa11f }, { 0xa167, 0xa16a }, { 0xa290, 0xa29f },
+		{ 0xa2e7, 0xa2ee }, { 0x9d10, 0x9d1b },
+	};
+	uint16_t vendor, device;
+
+	if (kind != P2PDMA_KIND_ROOT_PORT || pcicap_read16(cfg, 0, &vendor) ||
+	    pcicap_read16(cfg, 2, &device) || vendor != 0x8086)
+		return false;
+	for (size_t i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++)
+		if (device >= ranges[i].first && device <= ranges[i].last)
+			return true;
+	return false;
+}
+
+/* -ENOENT for conventional functions, which have no extended configuration space. */
+static int find_ext_of(struct pcicap_config cfg, enum p2pdma_kind kind, uint16_t id)
+{
+	return is_conventional(kind) ? -ENOENT : pcicap_find_ext(cfg, id);
+}
+
+void pcicap_read_acs(struct pcicap_config cfg, enum p2pdma_kind kind, struct p2pdma_acs *ret_acs,
+                     enum p2pdma_known *ret_kernel_redirects)
+{
+	const uint16_t redirecting =
+		P2PDMA_ACS_REQ_REDIR | P2PDMA_ACS_CMPLT_REDIR | P2PDMA_ACS_EGRESS_CTRL;
+	int offset = find_ext_of(cfg, kind, PCICAP_EXT_ACS);
+	size_t control_offset = ACS_CONTROL;
+	struct p2pdma_acs acs = { .known = P2PDMA_YES };
+	uint16_t kernel_control;
+
+	*ret_acs = (struct p2pdma_acs){ .known = P2PDMA_UNKNOWN };
+	*ret_kernel_redirects = P2PDMA_UNKNOWN;
+	if (offset == -ENOENT) {
+		ret_acs->known = P2PDMA_NO;
+		*ret_kernel_redirects = P2PDMA_NO;
+	}
+	if (offset < 0)
+		return;
+	if (!pcicap_read16(cfg, (size_t)offset + ACS_CONTROL, &kernel_control))
+		*ret_kernel_redirects = kernel_control & redirecting ? P2PDMA_YES : P2PDMA_NO;
+	if (has_pch_layout(cfg, kind))
+		control_offset = ACS_PCH_CONTROL;
+	if (!pcicap_read16(cfg, (size_t)offset + ACS_CAPABILITY, &acs.capability) &&
+	    !pcicap_read16(cfg, (size_t)offset + control_offset, &acs.control))
+		*ret_acs = acs;
+}
+
+int pcicap_egress_bit(struct pcicap_config cfg, enum p2pdma_kind kind, unsigned int index)
+{
+	int offset = find_ext_of(cfg, kind, PCICAP_EXT_ACS);
+	uint16_t capability;
+	uint32_t vector;
+	unsigned int size;
+
+	if (offset < 0 || has_pch_layout(cfg, kind) ||
+	    pcicap_read16(cfg, (size_t)offset + ACS_CAPABILITY, &capability))
+		return -ENODATA;
+	size = capability >> 8 ? capability >> 8 : 256;
+	if (index >= size ||
+	    pcicap_read32(cfg, (size_t)offset + ACS_VECTOR + index / 32 * 4, &vector))
+		return -ENODATA;
+	return vector >> index % 32 & 1;
+}
+
+enum p2pdma_known pcicap_ats_enabled(struct pcicap_config cfg, enum p2pdma_kind kind)
+{
+	int offset = find_ext_of(cfg, kind, PCICAP_EXT_ATS);
+	uint16_t control;
+
+	if (offset == -ENOENT)
+		return P2PDMA_NO;
+	if (offset < 0 || pcicap_read16(cfg, (size_t)offset + ATS_CONTROL, &control))
+		return P2PDMA_UNKNOWN;
+	return control & ATS_ENABLE ? P2PDMA_YES : P2PDMA_NO;
 }

@@ -30,6 +30,20 @@ int pcicap_read32(struct pcicap_config cfg, size_t offset, uint32_t *ret_value);
 int pcicap_find(struct pcicap_config cfg, uint8_t id);
 int pcicap_find_ext(struct pcicap_config cfg, uint16_t id);
 
+/*
+ * The ACS registers of a function of kind @kind: as the wire obeys them, and whether Linux's p2pdma
+ * takes the function for a redirecting one.  The two differ on Intel 100/200-series PCH root ports,
+ * whose registers are dwords (Linux: pci_quirk_enable_intel_spt_pch_acs()).
+ */
+void pcicap_read_acs(struct pcicap_config cfg, enum p2pdma_kind kind, struct p2pdma_acs *ret_acs,
+                     enum p2pdma_known *ret_kernel_redirects);
+
+/* One bit of the ACS Egress Control Vector (PCIe Base 7.7.11.4).  -ENODATA: not told. */
+int pcicap_egress_bit(struct pcicap_config cfg, enum p2pdma_kind kind, unsigned int index);
+
+/* Whether Address Translation Services are enabled (PCIe Base 10.5.1.3). */
+enum p2pdma_known pcicap_ats_enabled(struct pcicap_config cfg, enum p2pdma_kind kind);
+
 #define PCICAP_ID_PM     0x01
 #define PCICAP_ID_PCIX   0x07
 #define PCICAP_ID_EXP    0x10

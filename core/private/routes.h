@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * routes.h - a machine prepared for questions.
+ *
+ * Concepts:
+ * - The verdict of (provider, client) depends on their common node A, the two children of A on the
+ *   paths (the divergence ports), and on what lies on each leg below A.  All clients below one
+ *   child of A share the first part: a segment.
+ * - "Does a bad node lie on the leg strictly below A?" is one comparison: each function knows the
+ *   depth of the deepest bad node at or above it (0: none); the answer is whether that is deeper
+ *   than A.  Depth is 1 on a root bus, so 0 stands for no common node.
+ *
+ * May use include/p2pdma/ and the rest of core/private/.
+ */
+#ifndef ROUTES_H
+#define ROUTES_H
+
+#include "hazard.h"
+#include "hostbridge.h"
+#include "topology.h"
+
+#define MPS_CODES 8 /* Max_Payload_Size encodings; 7 stands for not known */
+
+/* What is known of one root complex. */
+struct root_trust {
+	const struct p2pdma_device *device; /* what the kernel looks up; NULL when it has none */
+	const struct hostbridge_row *kernel_row;
+	const struct hostbridge_row *wire_row; /* of the newest kernel: evidence does not age */
+	const struct hostbridge_row *refuses_reads;
+	bool is_unknown; /* what decides was not captured */
+	bool is_missing;
+};
+
+/* What becomes of TLPs that reach the root complex between two host bridges. */
+struct far_side {
+	enum p2pdma_map_type map_type;
+	enum p2pdma_verdict write;
+	enum p2pdma_verdict read;
+};
+
+struct p2pdma_routes {
+	const struct p2pdma_machine *machine;
+	struct p2pdma_routes_info info;
+	bool is_qemu;
+	size_t count;
+	struct root_trust *roots;
+	struct hazard_facts *facts;
+
+	/* One entry a function: what the loop over a row reads. */
+	uint16_t *columns; /* the one allocation behind the following */
+	uint16_t *depth;
+	uint16_t *kernel_redirects; /* deepest node the kernel takes for redirecting */
+	uint16_t *kernel_unknown;   /* deepest node whose ACS the kernel would read and we cannot */
+	uint16_t *client_trouble;   /* deepest node that cannot master the bus, or is not in D0 */
+	uint16_t *write_trouble;    /* that, or a receiver of less payload than this client sends */
+	uint16_t *provider_trouble; /* deepest node that would not pass requests down to the BAR */
+	uint16_t *payload;          /* MPS code sent, 0 when not known */
+	uint16_t *address_bits;
+	uint16_t *small[MPS_CODES]; /* deepest node whose MPS code is below the index */
+	uint16_t *trans_blocked;    /* deepest port that blocks this client's translated requests */
+	uint16_t *trans_unknown;    /* deepest port that may */
+	uint16_t *no_forward;       /* deepest port that may not turn a redirected TLP round */
+
+	uint32_t *special; /* clients whose requests may be translated, or are virtual */
+	size_t special_count;
+};
+
+/* The clients below one divergence port, seen from one provider. */
+struct segment {
+	const struct p2pdma_device *provider;
+	const struct p2pdma_device *common; /* NULL: none */
+	const struct p2pdma_device *client_port;
+	const struct p2pdma_device *provider_port;
+	bool is_judged; /* false: provider or client is itself a bridge on the path, or the same */
+	bool is_same;
+	enum p2pdma_turn request;
+	enum p2pdma_turn completion;
+	struct p2pdma_reason request_reason;
+	struct p2pdma_reason completion_reason;
+	struct far_side far;
+	enum p2pdma_verdict write;
+	enum p2pdma_verdict read;
+};
+
+struct segment segment_of(const struct p2pdma_routes *routes, const struct p2pdma_device *provider,
+                          const struct p2pdma_device *common,
+                          const struct p2pdma_device *provider_port,
+                          const struct p2pdma_device *client_port);
+
+/* Narrows a segment to one client of it: translated requests, virtual machines. */
+void segment_narrow(const struct p2pdma_routes *routes, struct segment *segment,
+                    const struct p2pdma_device *client);
+
+/* The segment of one pair, narrowed. */
+struct segment segment_of_pair(const struct p2pdma_routes *routes,
+                               const struct p2pdma_device *provider,
+                               const struct p2pdma_device *client);
+
+/* Whether both are QEMU's own models in a QEMU guest. */
+bool segment_is_qemu(const struct p2pdma_routes *routes, const struct p2pdma_device *provider,
+                     const struct p2pdma_device *client);
+
+/* Whether a port above (or at) the common node cannot turn redirected TLPs round; depth or 0. */
+static inline uint16_t segment_no_forward(const struct p2pdma_routes *routes,
+                                          const struct segment *segment)
+{
+	return segment->common ? routes->no_forward[segment->common->index] : 0;
+}
+
+struct far_side routes_far_side(const struct p2pdma_routes *routes, uint32_t provider_root,
+                                uint32_t client_root);
+
+/* The hazards of a pair, worst first: sets hazards and hazard_count.  0 or -ENOMEM. */
+int hazard_list(const struct p2pdma_routes *routes, const struct p2pdma_device *provider,
+                const struct p2pdma_device *client, struct p2pdma_explanation *result);
+
+/* The ancestor of @device, or itself, at @depth. */
+static inline const struct p2pdma_device *routes_at_depth(const struct p2pdma_routes *routes,
+                                                          const struct p2pdma_device *device,
+                                                          uint16_t depth)
+{
+	while (device->depth > depth)
+		device = topology_at(routes->machine, device->parent);
+	return device;
+}
+
+#endif

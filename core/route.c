@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * route.c - verdicts as codes: one pair, or a provider's whole row.
+ */
+#include "routes.h"
+#include "rule.h"
+
+/* Fields of a packed code; struct p2pdma_route unpacked. */
+#define CODE_MAP_TYPE    0
+#define CODE_WRITE       3
+#define CODE_READ        5
+#define CODE_REQUEST     7
+#define CODE_COMPLETION  10
+#define CODE_STOPS       13
+#define CODE_DISTANCE    16
+#define DISTANCE_UNKNOWN 0x3ff
+
+#define WORSE(a, b) ((a) > (b) ? (a) : (b))
+
+struct p2pdma_route p2pdma_route_decode(uint32_t code)
+{
+	uint32_t distance = code >> CODE_DISTANCE & 0x3ff;
+
+	return (struct p2pdma_route){
+		.map_type = code >> CODE_MAP_TYPE & 0x7,
+		.write = code >> CODE_WRITE & 0x3,
+		.read = code >> CODE_READ & 0x3,
+		.request = code >> CODE_REQUEST & 0x7,
+		.completion = code >> CODE_COMPLETION & 0x7,
+		.stops = code >> CODE_STOPS & 0x3,
+		.distance = distance == DISTANCE_UNKNOWN ? -1 : (int16_t)distance,
+	};
+}
+
+enum p2pdma_answer p2pdma_route_answer(struct p2pdma_route route, enum p2pdma_op op)
+{
+	enum p2pdma_verdict worst = P2PDMA_DIRECT;
+
+	if (op & P2PDMA_OP_WRITE)
+		worst = WORSE(worst, route.write);
+	if (op & P2PDMA_OP_READ)
+		worst = WORSE(worst, route.read);
+	if (worst == P2PDMA_BLOCKED || route.stops & op)
+		return P2PDMA_ANSWER_NO;
+	return worst == P2PDMA_VERDICT_UNKNOWN ? P2PDMA_ANSWER_UNKNOWN : P2PDMA_ANSWER_YES;
+}
+
+/* The smallest MPS code on the provider's leg below @top; MPS_UNKNOWN when none is known. */
+static uint16_t smallest_payload(const struct p2pdma_routes *routes, uint32_t provider,
+                                 uint16_t top)
+{
+	for (uint16_t code = 0; code < MPS_CODES - 1; code++)
+		if (routes->small[code + 1][provider] > top)
+			return code;
+	return MPS_UNKNOWN;
+}
+
+/* Codes of the clients first to end - 1 of a segment. */
+static void fill(const struct p2pdma_routes *routes, const struct segment *segment, uint32_t first,
+                 uint32_t end, uint32_t *restrict codes)
+{
+	const struct p2pdma_device *provider = segment->provider;
+	const struct hazard_facts *facts = &routes->facts[provider->index];
+	const uint32_t pi = provider->index;
+	const uint16_t top = segment->common ? segment->common->depth : 0;
+	const bool write_direct = segment->request == P2PDMA_TURN_DIRECT;
+	const bool read_direct = write_direct && segment->completion == P2PDMA_TURN_DIRECT;
+	/* A TLP that leaves the direct way goes all the way up and down. */
+	const uint16_t near_top = segment->is_same ? (uint16_t)(top - 1) : top;
+	const uint16_t write_top = write_direct ? near_top : 0;
+	const uint16_t read_top = read_direct ? near_top : 0;
+	const uint16_t write_payload = smallest_payload(routes, pi, write_top);
+	const uint16_t *small = routes->small[routes->payload[pi]];
+	const uint16_t bits_needed =
+		segment->is_same || facts->bar < 0 ? 0 : hazard_bits_needed(&facts->range);
+	const bool is_root_missing =
+		routes->roots[provider->root].is_missing ||
+		(segment->client_port && routes->roots[segment->client_port->root].is_missing);
+	uint32_t near, far = segment->far.map_type, unknown, base, distance_base;
+	uint32_t distance_mask = 0x3ff;
+	bool stop_write, stop_read;
+
+	if ((!top && is_root_missing) || routes->info.profile_known == P2PDMA_NO)
+		near = far = P2PDMA_MAP_UNKNOWN;
+	else if (!top || routes->kernel_redirects[pi] >= top)
+		near = far;
+	else
+		near = routes->kernel_unknown[pi] >= top ? P2PDMA_MAP_UNKNOWN : P2PDMA_MAP_BUS_ADDR;
+	unknown = near == P2PDMA_MAP_BUS_ADDR ? P2PDMA_MAP_UNKNOWN : near;
+
+	stop_write = stop_read = hazard_closed(facts) && RULE(PROVIDER_CLOSED);
+	stop_write |= routes->provider_trouble[pi] > write_top;
+	stop_read |= routes->provider_trouble[pi] > read_top;
+	/* Completions are the provider's to send; its own leg receives them too. */
+	stop_read |= small[pi] > read_top && RULE(PAYLOAD);
+
+	base = (uint32_t)segment->write << CODE_WRITE | (uint32_t)segment->read << CODE_READ |
+	       (uint32_t)segment->request << CODE_REQUEST |
+	       (uint32_t)segment->completion << CODE_COMPLETION |
+	       (uint32_t)stop_write << CODE_STOPS | (uint32_t)stop_read << (CODE_STOPS + 1);
+	distance_base = (uint32_t)provider->depth - 2u * top;
+	if (!top && is_root_missing) {
+		base |= (uint32_t)DISTANCE_UNKNOWN << CODE_DISTANCE;
+		distance_mask = 0;
+	}
+
+	const uint16_t *restrict depth = routes->depth;
+	const uint16_t *restrict redirects = routes->kernel_redirects;
+	const uint16_t *restrict kernel_unknown = routes->kernel_unknown;
+	const uint16_t *restrict write_trouble = routes->write_trouble;
+	const uint16_t *restrict client_trouble = routes->client_trouble;
+	const uint16_t *restrict payload = routes->payload;
+	const uint16_t *restrict bits = routes->address_bits;
+
+	for (uint32_t i = first; i < end; i++) {
+		uint32_t map_type = redirects[i] > top        ? far
+		                    : kernel_unknown[i] > top ? unknown
+		                                              : near;
+		uint32_t too_narrow = bits_needed > bits[i];
+		uint32_t no_write =
+			(write_trouble[i] > write_top) | (payload[i] > write_payload) | too_narrow;
+		uint32_t no_read =
+			(client_trouble[i] > read_top) | (small[i] > read_top) | too_narrow;
+		uint32_t distance = (depth[i] + distance_base) & distance_mask;
+
+		codes[i - first] = base | map_type | no_write << CODE_STOPS |
+		                   no_read << (CODE_STOPS + 1) | distance << CODE_DISTANCE;
+	}
+}
+
+struct p2pdma_route p2pdma_routes_pair(const struct p2pdma_routes *routes,
+                                       const struct p2pdma_device *provider,
+                                       const struct p2pdma_device *client)
+{
+	struct segment segment = segment_of_pair(routes, provider, client);
+	uint32_t code;
+
+	fill(routes, &segment, client->index, client->index + 1, &code);
+	return p2pdma_route_decode(code);
+}
+
+/* Position in special[] of the first that is not below @index. */
+static size_t special_from(const struct p2pdma_routes *routes, uint32_t index)
+{
+	size_t low = 0, high = routes->special_count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (routes->special[middle] < index)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+/* One segment of a row: all at once, then again the few clients that differ from their neighbours.
+ */
+static void fill_segment(const struct p2pdma_routes *routes, const struct segment *segment,
+                         uint32_t first, uint32_t end, uint32_t *codes)
+{
+	if (first == end)
+		return;
+	fill(routes, segment, first, end, codes + first);
+	if (!routes->special_count)
+		return;
+	for (size_t i = special_from(routes, first);
+	     i < routes->special_count && routes->special[i] < end; i++) {
+		uint32_t client = routes->special[i];
+		struct segment narrow = *segment;
+
+		segment_narrow(routes, &narrow, &routes->machine->devices[client]);
+		fill(routes, &narrow, client, client + 1, codes + client);
+	}
+}
+
+void p2pdma_routes_row(const struct p2pdma_routes *routes, const struct p2pdma_device *provider,
+                       uint32_t *ret_codes)
+{
+	const struct p2pdma_machine *machine = routes->machine;
+	const struct p2pdma_device *devices = machine->devices;
+	const struct p2pdma_device *p = provider, *common;
+	struct segment segment;
+
+	/* The provider itself, and what is below it. */
+	segment = segment_of(routes, provider, provider, NULL, NULL);
+	fill_segment(routes, &segment, provider->index, provider->index + 1, ret_codes);
+	if (provider->end > provider->index + 1) {
+		segment =
+			segment_of(routes, provider, provider, NULL, &devices[provider->index + 1]);
+		fill_segment(routes, &segment, provider->index + 1, provider->end, ret_codes);
+	}
+	/* Up the chain: each common node, and what is below its other children. */
+	for (; (common = topology_at(machine, p->parent)); p = common) {
+		segment = segment_of(routes, provider, common, p, NULL);
+		fill_segment(routes, &segment, common->index, common->index + 1, ret_codes);
+		for (uint32_t c = common->index + 1; c < common->end; c = devices[c].end) {
+			if (c == p->index)
+				continue;
+			segment = segment_of(routes, provider, common, p, &devices[c]);
+			fill_segment(routes, &segment, c, devices[c].end, ret_codes);
+		}
+	}
+	/* No common node: @p is now on the root bus. */
+	for (size_t i = 0; i < machine->root_count; i++) {
+		const struct topology_root *root = &machine->roots[i];
+
+		segment = segment_of(routes, provider, NULL, provider, &devices[root->first]);
+		if (i == provider->root) {
+			fill_segment(routes, &segment, root->first, p->index, ret_codes);
+			fill_segment(routes, &segment, p->end, root->end, ret_codes);
+		} else {
+			fill_segment(routes, &segment, root->first, root->end, ret_codes);
+		}
+	}
+}

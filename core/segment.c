@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * segment.c - the wire verdict of all clients below one divergence port.
+ *
+ * Example: provider P under one downstream port, client C under another of the same switch:
+ *
+ *	root port - upstream port A -+- downstream port p - P
+ *				     `- downstream port c - C
+ *
+ * The distance is 4: P-p, p-A, C-c, c-A.  A request from C is steered by c's ACS control, the
+ * completion from P by p's.  The kernel looks at all of P, p, A, C and c.
+ */
+#include <errno.h>
+
+#include "routes.h"
+#include "rule.h"
+
+static bool trusted(const struct hostbridge_row *provider, const struct hostbridge_row *client,
+                    bool is_same)
+{
+	if (is_same)
+		return provider;
+	return provider && client && !provider->same_only && !client->same_only;
+}
+
+/* Linux: host_bridge_whitelist() and cpu_supports_p2pdma(). */
+struct far_side routes_far_side(const struct p2pdma_routes *routes, uint32_t provider_root,
+                                uint32_t client_root)
+{
+	const struct root_trust *a = &routes->roots[provider_root];
+	const struct root_trust *b = &routes->roots[client_root];
+	bool is_same = provider_root == client_root, is_unknown = a->is_unknown || b->is_unknown;
+	bool is_zen = routes->info.cpu == P2PDMA_CPU_AMD_ZEN && RULE(CPU_AMD_ZEN);
+	struct far_side far;
+
+	if (is_zen || trusted(a->kernel_row, b->kernel_row, is_same))
+		far.map_type = P2PDMA_MAP_THRU_HOST_BRIDGE;
+	else if (is_unknown || routes->info.cpu == P2PDMA_CPU_AUTO)
+		far.map_type = P2PDMA_MAP_UNKNOWN;
+	else
+		far.map_type = P2PDMA_MAP_NOT_SUPPORTED;
+
+	far.write = far.read = P2PDMA_VERDICT_UNKNOWN;
+	if (!a->is_missing && !b->is_missing &&
+	    (is_zen || trusted(a->wire_row, b->wire_row, is_same)))
+		far.write = far.read = P2PDMA_ROOT_COMPLEX;
+	if ((a->refuses_reads || b->refuses_reads) && RULE(REFUSES_READS))
+		far.read = P2PDMA_BLOCKED;
+	return far;
+}
+
+static enum p2pdma_turn explain(struct p2pdma_reason *reason, enum p2pdma_turn turn,
+                                enum p2pdma_reason_code code, const struct p2pdma_device *device,
+                                uint32_t arg)
+{
+	*reason = (struct p2pdma_reason){ code, device, arg };
+	return turn;
+}
+
+/* PCIe Base 6.12.3: P2P Egress Control decides per peer, P2P Request Redirect for all. */
+static enum p2pdma_turn turn_by_control(const struct p2pdma_device *port, int egress_index,
+                                        struct p2pdma_reason *reason)
+{
+	bool redirects = port->acs.control & P2PDMA_ACS_REQ_REDIR && RULE(REQ_REDIR);
+	int bit;
+
+	if (!(port->acs.control & P2PDMA_ACS_EGRESS_CTRL) || !RULE(EGRESS))
+		return redirects ? explain(reason, P2PDMA_TURN_REDIRECT, P2PDMA_REASON_REQ_REDIR,
+		                           port, 0)
+		                 : explain(reason, P2PDMA_TURN_DIRECT, P2PDMA_REASON_NO_REDIRECT,
+		                           port, 0);
+	bit = egress_index < 0
+	              ? -ENODATA
+	              : pcicap_egress_bit(port->config, port->kind, (unsigned int)egress_index);
+	if (bit < 0)
+		return explain(reason, P2PDMA_TURN_UNKNOWN, P2PDMA_REASON_EGRESS_UNKNOWN, port, 0);
+	if (!bit)
+		return explain(reason, P2PDMA_TURN_DIRECT, P2PDMA_REASON_NO_REDIRECT, port, 0);
+	return explain(reason, redirects ? P2PDMA_TURN_REDIRECT : P2PDMA_TURN_BLOCKED,
+	               P2PDMA_REASON_EGRESS, port, (uint32_t)egress_index);
+}
+
+/* The number a switch port goes by in its siblings' egress vectors: LnkCap 31:24. */
+static int port_number(const struct p2pdma_device *port)
+{
+	int offset = pcicap_find(port->config, PCICAP_ID_EXP);
+	uint32_t link;
+
+	if (offset < 0 || pcicap_read32(port->config, (size_t)offset + 0x0c, &link))
+		return -ENODATA;
+	return (int)(link >> 24);
+}
+
+/* The number of a function in its siblings' egress vectors; with ARI all 8 bits count. */
+static int function_number(const struct p2pdma_device *function, const struct p2pdma_device *peer)
+{
+	uint8_t devfn = function->function->bdf.devfn;
+
+	if (function->function->bdf.bus != peer->function->bdf.bus)
+		return -ENODATA;
+	return (devfn | peer->function->bdf.devfn) & 0xf8 ? devfn : devfn & 0x7;
+}
+
+/* Between two downstream ports of a switch. */
+static void turns_in_switch(struct segment *segment)
+{
+	const struct p2pdma_device *c = segment->client_port, *p = segment->provider_port;
+
+	if (c->acs.known == P2PDMA_UNKNOWN)
+		segment->request = explain(&segment->request_reason, P2PDMA_TURN_UNKNOWN,
+		                           P2PDMA_REASON_ACS_UNKNOWN, c, 0);
+	else
+		segment->request = turn_by_control(c, port_number(p), &segment->request_reason);
+	if (p->acs.known == P2PDMA_UNKNOWN)
+		segment->completion = explain(&segment->completion_reason, P2PDMA_TURN_UNKNOWN,
+		                              P2PDMA_REASON_ACS_UNKNOWN, p, 0);
+	else if (p->acs.control & P2PDMA_ACS_CMPLT_REDIR && RULE(CMPLT_REDIR))
+		segment->completion = explain(&segment->completion_reason, P2PDMA_TURN_REDIRECT,
+		                              P2PDMA_REASON_CMPLT_REDIR, p, 0);
+	else
+		segment->completion = explain(&segment->completion_reason, P2PDMA_TURN_DIRECT,
+		                              P2PDMA_REASON_NO_REDIRECT, p, 0);
+}
+
+/*
+ * Between two functions of one device.  PCIe Base 6.12.1.2: a function that routes to its siblings
+ * has to declare the controls for it; one that declares none sends everything up the link.
+ */
+static enum p2pdma_turn turn_of_function(const struct p2pdma_device *function, uint16_t declares,
+                                         struct p2pdma_reason *reason)
+{
+	if (function->acs.known == P2PDMA_UNKNOWN)
+		return explain(reason, P2PDMA_TURN_UNKNOWN, P2PDMA_REASON_ACS_UNKNOWN, function, 0);
+	if (function->acs.known == P2PDMA_NO && RULE(SHARED_LINK_NO_ACS))
+		return explain(reason, P2PDMA_TURN_UNKNOWN, P2PDMA_REASON_SHARED_LINK_NO_ACS,
+		               function, 0);
+	if (!(function->acs.capability & declares) && RULE(SHARED_LINK_TURN))
+		return explain(reason, P2PDMA_TURN_REDIRECT, P2PDMA_REASON_SHARED_LINK_TURN,
+		               function, 0);
+	return explain(reason, P2PDMA_TURN_DIRECT, P2PDMA_REASON_INTERNAL, function, 0);
+}
+
+static void turns_on_link(struct segment *segment)
+{
+	const uint16_t peer_control = P2PDMA_ACS_REQ_REDIR | P2PDMA_ACS_EGRESS_CTRL;
+	const struct p2pdma_device *c = segment->client_port, *p = segment->provider_port;
+
+	segment->request = turn_of_function(c, peer_control, &segment->request_reason);
+	if (segment->request == P2PDMA_TURN_DIRECT) {
+		struct p2pdma_reason reason;
+		enum p2pdma_turn turn = turn_by_control(c, function_number(p, c), &reason);
+
+		if (turn != P2PDMA_TURN_DIRECT) {
+			segment->request = turn;
+			segment->request_reason = reason;
+		}
+	}
+	segment->completion = turn_of_function(p, peer_control | P2PDMA_ACS_CMPLT_REDIR,
+	                                       &segment->completion_reason);
+	if (segment->completion == P2PDMA_TURN_DIRECT && p->acs.control & P2PDMA_ACS_CMPLT_REDIR &&
+	    RULE(CMPLT_REDIR))
+		segment->completion = explain(&segment->completion_reason, P2PDMA_TURN_REDIRECT,
+		                              P2PDMA_REASON_CMPLT_REDIR, p, 0);
+}
+
+static void both_turns(struct segment *segment, enum p2pdma_turn turn, enum p2pdma_reason_code code,
+                       const struct p2pdma_device *device)
+{
+	segment->request = segment->completion =
+		explain(&segment->request_reason, turn, code, device, 0);
+	segment->completion_reason = segment->request_reason;
+}
+
+static void decide_turns(struct segment *segment)
+{
+	const struct p2pdma_device *common = segment->common;
+
+	if (segment->is_same)
+		both_turns(segment, P2PDMA_TURN_DIRECT, P2PDMA_REASON_SAME_FUNCTION, common);
+	else if (!common)
+		both_turns(segment, P2PDMA_TURN_ROOT, P2PDMA_REASON_NO_COMMON_NODE, NULL);
+	else if (!segment->is_judged)
+		both_turns(segment, P2PDMA_TURN_UNKNOWN, P2PDMA_REASON_BRIDGE_TARGET, common);
+	else if (topology_is_link(common))
+		turns_on_link(segment);
+	else if (common->kind == P2PDMA_KIND_UPSTREAM_PORT &&
+	         segment->client_port->kind == P2PDMA_KIND_DOWNSTREAM_PORT &&
+	         segment->provider_port->kind == P2PDMA_KIND_DOWNSTREAM_PORT)
+		turns_in_switch(segment);
+	else if (common->kind == P2PDMA_KIND_PCIE_TO_PCI || common->kind == P2PDMA_KIND_PCI_BRIDGE)
+		both_turns(segment, P2PDMA_TURN_DIRECT, P2PDMA_REASON_CONVENTIONAL_BUS, common);
+	else
+		both_turns(segment, P2PDMA_TURN_UNKNOWN, P2PDMA_REASON_NOT_A_PORT,
+		           common->kind == P2PDMA_KIND_UPSTREAM_PORT ? segment->client_port
+		                                                     : common);
+}
+
+/* What a turn comes to, given what the root complex does with this op. */
+static enum p2pdma_verdict verdict_of(const struct p2pdma_routes *routes,
+                                      const struct segment *segment, enum p2pdma_turn turn,
+                                      enum p2pdma_verdict far)
+{
+	switch (turn) {
+	case P2PDMA_TURN_DIRECT:
+		return P2PDMA_DIRECT;
+	case P2PDMA_TURN_REDIRECT:
+		/* PCIe Base 6.12.1.1: without Upstream Forwarding a port need not send it on up. */
+		if (segment_no_forward(routes, segment) && RULE(UPSTREAM_FWD))
+			return P2PDMA_VERDICT_UNKNOWN;
+		return far;
+	case P2PDMA_TURN_ROOT:
+		return far;
+	case P2PDMA_TURN_BLOCKED:
+		return P2PDMA_BLOCKED;
+	default:
+		return P2PDMA_VERDICT_UNKNOWN;
+	}
+}
+
+static void decide_verdicts(const struct p2pdma_routes *routes, struct segment *segment)
+{
+	enum p2pdma_verdict request, completion;
+
+	request = verdict_of(routes, segment, segment->request, segment->far.read);
+	completion = verdict_of(routes, segment, segment->completion, segment->far.read);
+	segment->write = verdict_of(routes, segment, segment->request, segment->far.write);
+	segment->read = request > completion ? request : completion;
+}
+
+struct segment segment_of(const struct p2pdma_routes *routes, const struct p2pdma_device *provider,
+                          const struct p2pdma_device *common,
+                          const struct p2pdma_device *provider_port,
+                          const struct p2pdma_device *client_port)
+{
+	struct segment segment = {
+		.provider = provider,
+		.common = common,
+		.provider_port = provider_port,
+		.client_port = client_port,
+		.is_judged = provider_port && client_port,
+		.is_same = common && common == provider && !client_port,
+	};
+
+	segment.far = routes_far_side(routes, provider->root,
+	                              client_port ? client_port->root : provider->root);
+	decide_turns(&segment);
+	decide_verdicts(routes, &segment);
+	return segment;
+}
+
+/* TransBlk blocks the translated requests of a client whose ATS is on (PCIe Base 6.12.1.1). */
+static void worsen_by_translation(const struct p2pdma_routes *routes, struct segment *segment,
+                                  const struct p2pdma_device *client)
+{
+	uint16_t top = segment->common ? segment->common->depth : 0;
+	uint16_t blocked = routes->trans_blocked[client->index];
+	uint16_t unknown = routes->trans_unknown[client->index];
+	const struct p2pdma_device *port = segment->client_port;
+
+	if (blocked <= top) /* not on this leg */
+		blocked = 0;
+	if (unknown <= top)
+		unknown = 0;
+	if (segment->common && topology_is_link(segment->common)) {
+		enum p2pdma_known ats = pcicap_ats_enabled(client->config, client->kind);
+		bool blocks =
+			port->acs.known == P2PDMA_YES && port->acs.control & P2PDMA_ACS_TRANS_BLK;
+
+		if (ats == P2PDMA_YES && blocks)
+			blocked = port->depth;
+		else if (ats != P2PDMA_NO && (blocks || port->acs.known == P2PDMA_UNKNOWN))
+			unknown = port->depth;
+	}
+	if (blocked && RULE(TRANS_BLK))
+		segment->request = explain(&segment->request_reason, P2PDMA_TURN_BLOCKED,
+		                           P2PDMA_REASON_TRANS_BLK,
+		                           routes_at_depth(routes, client, blocked), 0);
+	else if (unknown && segment->request < P2PDMA_TURN_UNKNOWN)
+		segment->request = explain(&segment->request_reason, P2PDMA_TURN_UNKNOWN,
+		                           P2PDMA_REASON_ACS_UNKNOWN,
+		                           routes_at_depth(routes, client, unknown), 0);
+}
+
+/* QEMU's own models: Red Hat's and QEMU's vendor IDs, and its default subsystem. */
+static bool is_qemu_model(const struct p2pdma_device *device)
+{
+	uint16_t subsystem = 0;
+
+	if (device->header_type == 0)
+		pcicap_read16(device->config, 0x2c, &subsystem);
+	return device->vendor == 0x1b36 || device->vendor == 0x1af4 || device->vendor == 0x1234 ||
+	       subsystem == 0x1af4;
+}
+
+bool segment_is_qemu(const struct p2pdma_routes *routes, const struct p2pdma_device *provider,
+                     const struct p2pdma_device *client)
+{
+	return routes->is_qemu && is_qemu_model(provider) && is_qemu_model(client);
+}
+
+static enum p2pdma_verdict virtual_verdict(enum p2pdma_verdict verdict)
+{
+	return verdict == P2PDMA_BLOCKED ? verdict : P2PDMA_VERDICT_UNKNOWN;
+}
+
+/*
+ * A hypervisor's topology says nothing of the wire.  Measured exception: QEMU's models reach each
+ * other by raw address as long as no virtual IOMMU translates.
+ */
+static void judge_virtual(const struct p2pdma_routes *routes, struct segment *segment,
+                          const struct p2pdma_device *client)
+{
+	bool is_untranslated = client->function->iommu == P2PDMA_IOMMU_NONE ||
+	                       client->function->iommu == P2PDMA_IOMMU_PASSTHROUGH;
+
+	if (segment_is_qemu(routes, segment->provider, client)) {
+		if (is_untranslated) {
+			segment->write = segment->write == P2PDMA_DIRECT ? P2PDMA_DIRECT
+			                                                 : P2PDMA_ROOT_COMPLEX;
+			segment->read = segment->read == P2PDMA_DIRECT ? P2PDMA_DIRECT
+			                                               : P2PDMA_ROOT_COMPLEX;
+		} else {
+			segment->write = segment->read = P2PDMA_VERDICT_UNKNOWN;
+		}
+		return;
+	}
+	segment->write = virtual_verdict(segment->write);
+	segment->read = virtual_verdict(segment->read);
+}
+
+void segment_narrow(const struct p2pdma_routes *routes, struct segment *segment,
+                    const struct p2pdma_device *client)
+{
+	if (segment->is_same)
+		return;
+	if (segment->is_judged || !segment->common) {
+		worsen_by_translation(routes, segment, client);
+		decide_verdicts(routes, segment);
+	}
+	if (routes->info.virtual_machine && RULE(VIRTUAL))
+		judge_virtual(routes, segment, client);
+}
+
+struct segment segment_of_pair(const struct p2pdma_routes *routes,
+                               const struct p2pdma_device *provider,
+                               const struct p2pdma_device *client)
+{
+	const struct p2pdma_machine *machine = routes->machine;
+	const struct p2pdma_device *p = provider, *c = client;
+	const struct p2pdma_device *below_p = NULL, *below_c = NULL;
+	struct segment segment;
+
+	while (p && c && p != c) {
+		if (p->depth >= c->depth) {
+			below_p = p;
+			p = topology_at(machine, p->parent);
+		} else {
+			below_c = c;
+			c = topology_at(machine, c->parent);
+		}
+	}
+	if (!p || !c) /* one chain ended: no common node */
+		segment = segment_of(routes, provider, NULL, provider, client);
+	else
+		segment = segment_of(routes, provider, p, below_p, below_c);
+	segment_narrow(routes, &segment, client);
+	return segment;
+}
