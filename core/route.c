@@ -13,13 +13,13 @@
 #define CODE_COMPLETION  10
 #define CODE_STOPS       13
 #define CODE_DISTANCE    16
-#define DISTANCE_UNKNOWN 0x3ff
+#define DISTANCE_UNKNOWN 0xffff
 
 #define WORSE(a, b) ((a) > (b) ? (a) : (b))
 
 struct p2pdma_route p2pdma_route_decode(uint32_t code)
 {
-	uint32_t distance = code >> CODE_DISTANCE & 0x3ff;
+	uint32_t distance = code >> CODE_DISTANCE;
 
 	return (struct p2pdma_route){
 		.map_type = code >> CODE_MAP_TYPE & 0x7,
@@ -76,8 +76,8 @@ static void fill(const struct p2pdma_routes *routes, const struct segment *segme
 	const bool is_root_missing =
 		routes->roots[provider->root].is_missing ||
 		(segment->client_port && routes->roots[segment->client_port->root].is_missing);
-	uint32_t near, far = segment->far.map_type, unknown, base, distance_base;
-	uint32_t distance_mask = 0x3ff;
+	uint16_t near, far = segment->far.map_type, unknown, base, to_far, to_unknown;
+	uint16_t distance_base, no_distance = 0;
 	bool stop_write, stop_read;
 
 	if ((!top && is_root_missing) || routes->info.profile_known == P2PDMA_NO)
@@ -94,15 +94,15 @@ static void fill(const struct p2pdma_routes *routes, const struct segment *segme
 	/* Completions are the provider's to send; its own leg receives them too. */
 	stop_read |= small[pi] > read_top && RULE(PAYLOAD);
 
-	base = (uint32_t)segment->write << CODE_WRITE | (uint32_t)segment->read << CODE_READ |
-	       (uint32_t)segment->request << CODE_REQUEST |
-	       (uint32_t)segment->completion << CODE_COMPLETION |
-	       (uint32_t)stop_write << CODE_STOPS | (uint32_t)stop_read << (CODE_STOPS + 1);
-	distance_base = (uint32_t)provider->depth - 2u * top;
-	if (!top && is_root_missing) {
-		base |= (uint32_t)DISTANCE_UNKNOWN << CODE_DISTANCE;
-		distance_mask = 0;
-	}
+	base = (uint16_t)((uint16_t)near << CODE_MAP_TYPE | segment->write << CODE_WRITE |
+	                  segment->read << CODE_READ | segment->request << CODE_REQUEST |
+	                  segment->completion << CODE_COMPLETION | stop_write << CODE_STOPS |
+	                  stop_read << (CODE_STOPS + 1));
+	to_far = (uint16_t)((near ^ far) << CODE_MAP_TYPE);
+	to_unknown = (uint16_t)((near ^ unknown) << CODE_MAP_TYPE);
+	distance_base = (uint16_t)(provider->depth - 2 * top);
+	if (!top && is_root_missing)
+		no_distance = DISTANCE_UNKNOWN;
 
 	const uint16_t *restrict depth = routes->depth;
 	const uint16_t *restrict redirects = routes->kernel_redirects;
@@ -112,19 +112,21 @@ static void fill(const struct p2pdma_routes *routes, const struct segment *segme
 	const uint16_t *restrict payload = routes->payload;
 	const uint16_t *restrict bits = routes->address_bits;
 
+	/* No branch in here, and 16 bits throughout: compilers make vectors of it. */
 	for (uint32_t i = first; i < end; i++) {
-		uint32_t map_type = redirects[i] > top        ? far
-		                    : kernel_unknown[i] > top ? unknown
-		                                              : near;
-		uint32_t too_narrow = bits_needed > bits[i];
-		uint32_t no_write =
-			(write_trouble[i] > write_top) | (payload[i] > write_payload) | too_narrow;
-		uint32_t no_read =
-			(client_trouble[i] > read_top) | (small[i] > read_top) | too_narrow;
-		uint32_t distance = (depth[i] + distance_base) & distance_mask;
+		const uint16_t redirected = redirects[i] > top ? 0xffff : 0;
+		const uint16_t unread = (kernel_unknown[i] > top ? 0xffff : 0) & ~redirected;
+		const uint16_t narrow = bits_needed > bits[i];
+		const uint16_t no_write =
+			(write_trouble[i] > write_top) | (payload[i] > write_payload) | narrow;
+		const uint16_t no_read =
+			(client_trouble[i] > read_top) | (small[i] > read_top) | narrow;
+		const uint16_t low =
+			(uint16_t)((base ^ (redirected & to_far) ^ (unread & to_unknown)) |
+		                   no_write << CODE_STOPS | no_read << (CODE_STOPS + 1));
+		const uint16_t distance = (uint16_t)(depth[i] + distance_base) | no_distance;
 
-		codes[i - first] = base | map_type | no_write << CODE_STOPS |
-		                   no_read << (CODE_STOPS + 1) | distance << CODE_DISTANCE;
+		codes[i - first] = low | (uint32_t)distance << CODE_DISTANCE;
 	}
 }
 
