@@ -170,3 +170,9 @@ int p2pdma_machine_find(const struct p2pdma_machine *machine, struct p2pdma_bdf 
 	*ret_device = device;
 	return 0;
 }
+int p2pdma_machine_dump(const struct p2pdma_machine *machine, unsigned int flags, char **ret_text)
+{
+	if (flags & ~(unsigned int)P2PDMA_DUMP_REDACT)
+		return -EINVAL;
+	return snapshot_write_json(machine->snapshot, flags, ret_text);
+}

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+#include "capture/capture.h"
+#include "live/live.h"
 #include "machine_ops.h"
 
-const struct machine_ops *const machine_registry[] = { NULL };
+const struct machine_ops *const machine_registry[] = { &live_ops, &capture_ops, NULL };

@@ -32,6 +32,7 @@ struct snapshot *snapshot_free(struct snapshot *snapshot)
 		free(function->config);
 	}
 	free(snapshot->functions);
+	free(snapshot->slots);
 	free(snapshot->kernel);
 	free(snapshot->arch);
 	free(snapshot->cpu_vendor);
@@ -49,30 +50,64 @@ static int compare(struct p2pdma_bdf a, struct p2pdma_bdf b)
 	return (a.devfn > b.devfn) - (a.devfn < b.devfn);
 }
 
-int snapshot_add(struct snapshot *snapshot, struct p2pdma_bdf bdf, bool *ret_new,
-                 struct snapshot_function **ret_function)
+/* The slot that holds @bdf, or the free one where it belongs. */
+static size_t find_slot(const struct snapshot *snapshot, struct p2pdma_bdf bdf)
 {
-	struct snapshot_function *functions;
-	size_t count = snapshot->function_count;
+	uint64_t key = (uint64_t)bdf.domain << 16 | (uint64_t)bdf.bus << 8 | bdf.devfn;
+	size_t slot = (size_t)(key * 0x9e3779b97f4a7c15 >> 32) & (snapshot->slot_count - 1);
 
-	for (size_t i = count; i-- > 0;) {
-		if (compare(snapshot->functions[i].bdf, bdf))
-			continue;
-		*ret_new = false;
-		*ret_function = &snapshot->functions[i];
-		return 0;
-	}
-	if (count == SNAPSHOT_MAX_FUNCTIONS)
-		return -E2BIG;
-	functions = realloc(snapshot->functions, (count + 1) * sizeof(*functions));
+	while (snapshot->slots[slot] &&
+	       compare(snapshot->functions[snapshot->slots[slot] - 1].bdf, bdf))
+		slot = (slot + 1) & (snapshot->slot_count - 1);
+	return slot;
+}
+
+/* Doubles the room for functions and for their slots. */
+static int grow(struct snapshot *snapshot)
+{
+	size_t room = snapshot->slot_count ? snapshot->slot_count : 64;
+	struct snapshot_function *functions;
+	uint32_t *slots;
+
+	functions = realloc(snapshot->functions, room * sizeof(*functions));
 	if (!functions)
 		return -ENOMEM;
 	snapshot->functions = functions;
-	functions[count] =
-		(struct snapshot_function){ .bdf = bdf, .iommu_group = -1, .numa_node = -1 };
-	snapshot->function_count++;
-	*ret_new = true;
-	*ret_function = &functions[count];
+	slots = calloc(2 * room, sizeof(*slots));
+	if (!slots)
+		return -ENOMEM;
+	free(snapshot->slots);
+	snapshot->slots = slots;
+	snapshot->slot_count = 2 * room;
+	for (size_t i = 0; i < snapshot->function_count; i++)
+		slots[find_slot(snapshot, functions[i].bdf)] = (uint32_t)i + 1;
+	return 0;
+}
+
+int snapshot_add(struct snapshot *snapshot, struct p2pdma_bdf bdf, bool *ret_new,
+                 struct snapshot_function **ret_function)
+{
+	size_t count = snapshot->function_count, slot;
+	bool is_new;
+	int r;
+
+	if (2 * count == snapshot->slot_count) {
+		r = grow(snapshot);
+		if (r)
+			return r;
+	}
+	slot = find_slot(snapshot, bdf);
+	is_new = !snapshot->slots[slot];
+	if (is_new) {
+		if (count == SNAPSHOT_MAX_FUNCTIONS)
+			return -E2BIG;
+		snapshot->functions[count] = (struct snapshot_function){ .bdf = bdf,
+			                                                 .iommu_group = -1,
+			                                                 .numa_node = -1 };
+		snapshot->slots[slot] = (uint32_t)++snapshot->function_count;
+	}
+	*ret_new = is_new;
+	*ret_function = &snapshot->functions[snapshot->slots[slot] - 1];
 	return 0;
 }
 
@@ -85,6 +120,9 @@ static int compare_functions(const void *left, const void *right)
 
 void snapshot_finish(struct snapshot *snapshot)
 {
+	free(snapshot->slots);
+	snapshot->slots = NULL;
+	snapshot->slot_count = 0;
 	if (snapshot->function_count)
 		qsort(snapshot->functions, snapshot->function_count, sizeof(*snapshot->functions),
 		      compare_functions);

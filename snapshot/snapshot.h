@@ -55,6 +55,10 @@ struct snapshot {
 	size_t function_count;
 	struct snapshot_function *functions; /* sorted by domain, bus, devfn; addresses unique */
 
+	/* While functions are added: a hash table of position + 1, twice as large as needed. */
+	uint32_t *slots;
+	size_t slot_count;
+
 	char *kernel;                    /* NULL not recorded */
 	enum p2pdma_known kernel_p2pdma; /* built with CONFIG_PCI_P2PDMA */
 	char *arch;                      /* NULL not recorded */
@@ -70,7 +74,8 @@ struct snapshot *snapshot_free(struct snapshot *snapshot);
 
 /*
  * Adds a function with everything unknown, or returns the one that is there (*ret_new false).
- * The pointer is good until the next add.  -E2BIG beyond SNAPSHOT_MAX_FUNCTIONS, -ENOMEM.
+ * The pointer is good until the next add.  -E2BIG beyond SNAPSHOT_MAX_FUNCTIONS, -ENOMEM.  Not
+ * after snapshot_finish().
  */
 int snapshot_add(struct snapshot *snapshot, struct p2pdma_bdf bdf, bool *ret_new,
                  struct snapshot_function **ret_function);

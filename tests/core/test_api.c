@@ -16,6 +16,8 @@ static void opening_names_what_is_wrong(void **state)
 	assert_non_null(strstr(err.text, "capture:FILE"));
 	assert_int_equal(p2pdma_machine_open("live", NULL, &machine), -EINVAL);
 	assert_int_equal(p2pdma_machine_open("", &err, &machine), -EINVAL);
+	assert_int_equal(p2pdma_machine_open("capture:/nonexistent/file", &err, &machine), -ENOENT);
+	assert_non_null(strstr(err.text, "/nonexistent/file"));
 	assert_null(machine);
 	assert_null(p2pdma_machine_close(NULL));
 }
@@ -190,6 +192,19 @@ static void an_empty_machine_is_refused(void **state)
 	snapshot_free(snapshot);
 }
 
+static void dump_refuses_unknown_flags(void **state)
+{
+	struct p2pdma_machine *machine = finish(make_switch());
+	char *text = NULL;
+
+	(void)state;
+	assert_int_equal(p2pdma_machine_dump(machine, 0x80, &text), -EINVAL);
+	assert_null(text);
+	assert_int_equal(p2pdma_machine_dump(machine, P2PDMA_DUMP_REDACT, &text), 0);
+	free(text);
+	p2pdma_machine_close(machine);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -200,6 +215,7 @@ int main(void)
 		cmocka_unit_test(names_resolve_or_say_why),
 		cmocka_unit_test(config_reads_stay_inside),
 		cmocka_unit_test(an_empty_machine_is_refused),
+		cmocka_unit_test(dump_refuses_unknown_flags),
 	};
 
 	return cmocka_run_group_tests_name("api", tests, NULL, NULL);
