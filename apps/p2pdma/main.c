@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * main.c - the command line: verbs, options, exit codes.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <locale.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "app.h"
+
+static const struct verb {
+	const char *name;
+	int (*run)(struct app *app);
+	bool judges;
+	int fewest_arguments;
+	int most_arguments;
+	const char *arguments;
+	const char *summary;
+} verbs[] = {
+	{ "check", verb_check, true, 2, -1, "PROVIDER CLIENT...",
+	  "can each client reach the provider's memory, and if not, what stops it" },
+	{ "matrix", verb_matrix, true, 0, -1, "[DEVICE...]", "the verdict for all pairs" },
+	{ "find", verb_find, true, 1, -1, "CLIENT...",
+	  "providers that all clients reach, best first" },
+	{ "tree", verb_tree, false, 0, 0, "", "the fabric: links, ACS, groups, BARs" },
+	{ "dump", verb_dump, false, 0, 0, "", "write this machine as a capture" },
+};
+
+static const struct option long_options[] = {
+	{ "machine", required_argument, NULL, 'M' }, { "profile", required_argument, NULL, 'p' },
+	{ "cpu", required_argument, NULL, 'c' },     { "op", required_argument, NULL, 'O' },
+	{ "json", no_argument, NULL, 'j' },          { "verbose", no_argument, NULL, 'v' },
+	{ "all", no_argument, NULL, 'a' },           { "for", required_argument, NULL, 'f' },
+	{ "output", required_argument, NULL, 'o' },  { "redact", no_argument, NULL, 'r' },
+	{ "color", required_argument, NULL, 'C' },   { "help", no_argument, NULL, 'h' },
+	{ "version", no_argument, NULL, 'V' },       { NULL, 0, NULL, 0 },
+};
+
+int complain(int code, const char *format, ...)
+{
+	va_list args;
+
+	fputs("p2pdma: ", stderr);
+	va_start(args, format);
+	vfprintf(stderr, format, args);
+	va_end(args);
+	fputc('\n', stderr);
+	return code;
+}
+
+static void print_usage(const struct verb *only)
+{
+	fputs("Usage:\n", stdout);
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
+		if (only && only != &verbs[i])
+			continue;
+		printf("  p2pdma %-6s %-19s %s\n", verbs[i].name, verbs[i].arguments,
+		       verbs[i].summary);
+	}
+	fputs("\n"
+	      "  -M, --machine MACHINE   live: (default), live:root=DIR, capture:FILE, capture:-\n"
+	      "      --profile linux-X.Y kernel whose verdict is given (6.0 or later)\n"
+	      "      --cpu auto|amd-zen|other\n"
+	      "      --op read|write|both\n"
+	      "      --json              for programs (docs/schema/)\n"
+	      "  -v, --verbose           each hop with its bits; everything refused\n"
+	      "      --all               matrix: every function, not only likely ones\n"
+	      "      --for kernel        find: in the order of the kernel\n"
+	      "  -o, --output FILE       dump: where to\n"
+	      "      --redact            dump: without serial numbers and names\n"
+	      "      --color auto|always|never\n"
+	      "  -h, --help   --version\n"
+	      "\n"
+	      "A device: 0000:03:00.0, 03:00.0, /dev/nvme0n1, eth0, a path below /sys, or lspci's\n"
+	      "patterns 3:, *:00.0 and 10de:*.  Exit codes of check and find: 0 yes, 1 no, 2 unknown;\n"
+	      "3 usage, 4 unreadable input.  The whole story: man p2pdma\n",
+	      stdout);
+}
+
+static int usage_error(void)
+{
+	fputs("Try `p2pdma --help`.\n", stderr);
+	return EXIT_USAGE;
+}
+
+/* The position of @word in @words, -1 when it is not there. */
+static int find_word(const char *word, const char *const *words)
+{
+	for (int i = 0; words[i]; i++)
+		if (!strcmp(words[i], word))
+			return i;
+	return -1;
+}
+
+static int set_color(struct app *app, const char *when)
+{
+	static const char *const words[] = { "auto", "always", "never", NULL };
+	const char *no_color = getenv("NO_COLOR");
+
+	switch (find_word(when, words)) {
+	case 0:
+		app->has_color = isatty(STDOUT_FILENO) && (!no_color || !*no_color);
+		return 0;
+	case 1:
+		app->has_color = true;
+		return 0;
+	case 2:
+		app->has_color = false;
+		return 0;
+	default:
+		return complain(EXIT_USAGE, "--color %s: expected auto, always or never", when);
+	}
+}
+
+static int set_profile(struct app *app, const char *text)
+{
+	int r = p2pdma_profile_parse(text, &app->routes_opts.profile);
+
+	if (r == -ERANGE)
+		return complain(
+			EXIT_USAGE,
+			"--profile %s: not known; what kernels before 6.0 do is not recorded here",
+			text);
+	if (r)
+		return complain(EXIT_USAGE, "--profile %s: expected linux-X.Y, such as linux-7.2",
+		                text);
+	return 0;
+}
+
+static int set_option(struct app *app, int option, const char *value)
+{
+	static const char *const cpus[] = { "auto", "amd-zen", "other", NULL };
+	static const char *const ops[] = { "write", "read", "both", NULL };
+	int word;
+
+	switch (option) {
+	case 'M':
+		app->machine_spec = value;
+		return 0;
+	case 'p':
+		return set_profile(app, value);
+	case 'c':
+		word = find_word(value, cpus);
+		if (word < 0)
+			return complain(EXIT_USAGE, "--cpu %s: expected auto, amd-zen or other",
+			                value);
+		app->routes_opts.cpu = (enum p2pdma_cpu)word;
+		return 0;
+	case 'O':
+		word = find_word(value, ops);
+		if (word < 0)
+			return complain(EXIT_USAGE, "--op %s: expected read, write or both", value);
+		app->op = (enum p2pdma_op)(word + 1);
+		return 0;
+	case 'f':
+		if (strcmp(value, "kernel") != 0)
+			return complain(EXIT_USAGE, "--for %s: expected kernel", value);
+		app->for_kernel = true;
+		return 0;
+	case 'j':
+		app->is_json = true;
+		return 0;
+	case 'v':
+		app->is_verbose = true;
+		return 0;
+	case 'a':
+		app->is_all = true;
+		return 0;
+	case 'r':
+		app->is_redacted = true;
+		return 0;
+	case 'o':
+		app->output = value;
+		return 0;
+	case 'C':
+		return set_color(app, value);
+	default: /* getopt has complained */
+		return usage_error();
+	}
+}
+
+static const struct verb *find_verb(const char *name)
+{
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
+		if (!strcmp(verbs[i].name, name))
+			return &verbs[i];
+	return NULL;
+}
+
+static int open_machine(struct app *app)
+{
+	struct p2pdma_error err;
+	struct stat stat_buffer;
+	int r = p2pdma_machine_open(app->machine_spec, &err, &app->machine);
+
+	if (r == -EINVAL && !stat(app->machine_spec, &stat_buffer))
+		return complain(EXIT_USAGE, "%s; did you mean capture:%s?", err.text,
+		                app->machine_spec);
+	if (r)
+		return complain(r == -EINVAL ? EXIT_USAGE : EXIT_INPUT, "%s", err.text);
+	app->info.size = sizeof(app->info);
+	p2pdma_machine_get_info(app->machine, &app->info);
+	return 0;
+}
+
+static int run(struct app *app, const struct verb *verb)
+{
+	int r = open_machine(app);
+
+	if (r)
+		return r;
+	if (verb->judges) {
+		r = p2pdma_routes_new(app->machine, &app->routes_opts, &app->routes);
+		if (r)
+			return complain(EXIT_INPUT, "%s", strerror(-r));
+		app->routes_info.size = sizeof(app->routes_info);
+		p2pdma_routes_get_info(app->routes, &app->routes_info);
+	}
+	return verb->run(app);
+}
+
+/* What was printed must have arrived, or a script would take half an answer for a whole one. */
+static int finish_output(int code)
+{
+	if (fflush(stdout) || ferror(stdout))
+		return errno == EPIPE
+		               ? EXIT_INPUT
+		               : complain(EXIT_INPUT, "standard output: %s", strerror(errno));
+	return code;
+}
+
+int main(int argc, char **argv)
+{
+	struct app app = {
+		.machine_spec = "live:",
+		.routes_opts = { .size = sizeof(app.routes_opts) },
+		.op = P2PDMA_OP_BOTH,
+	};
+	const struct verb *verb;
+	bool wants_help = false;
+	int option, code;
+
+	setlocale(LC_CTYPE, "");
+	signal(SIGPIPE, SIG_IGN); /* finish_output() notices */
+	set_color(&app, "auto");
+	while ((option = getopt_long(argc, argv, "M:o:vh", long_options, NULL)) != -1) {
+		if (option == 'V') {
+			puts("p2pdma " P2PDMA_VERSION);
+			return finish_output(0);
+		}
+		if (option == 'h') {
+			wants_help = true;
+			continue;
+		}
+		code = set_option(&app, option, optarg);
+		if (code)
+			return code;
+	}
+	verb = optind < argc ? find_verb(argv[optind]) : NULL;
+	if (wants_help) {
+		print_usage(verb);
+		return finish_output(0);
+	}
+	if (!verb) {
+		if (optind < argc)
+			complain(EXIT_USAGE, "%s: no such verb", argv[optind]);
+		else
+			complain(EXIT_USAGE, "expected a verb: check, matrix, find, tree or dump");
+		return usage_error();
+	}
+	app.verb = verb->name;
+	app.arguments = argv + optind + 1;
+	app.argument_count = argc - optind - 1;
+	if (app.argument_count < verb->fewest_arguments ||
+	    (verb->most_arguments >= 0 && app.argument_count > verb->most_arguments)) {
+		complain(EXIT_USAGE, "expected: p2pdma %s %s", verb->name, verb->arguments);
+		return usage_error();
+	}
+	code = finish_output(run(&app, verb));
+	p2pdma_routes_free(app.routes);
+	p2pdma_machine_close(app.machine);
+	names_done();
+	return code;
+}
