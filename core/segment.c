@@ -41,8 +41,10 @@ struct far_side routes_far_side(const struct p2pdma_routes *routes, uint32_t pro
 		far.map_type = P2PDMA_MAP_NOT_SUPPORTED;
 
 	far.write = far.read = P2PDMA_VERDICT_UNKNOWN;
-	if (!a->is_missing && !b->is_missing &&
-	    (is_zen || trusted(a->wire_row, b->wire_row, is_same)))
+	/* Where the tree's top was not captured, the path may not meet a root complex at all. */
+	if (a->is_missing || b->is_missing)
+		return far;
+	if (is_zen || trusted(a->wire_row, b->wire_row, is_same))
 		far.write = far.read = P2PDMA_ROOT_COMPLEX;
 	if ((a->refuses_reads || b->refuses_reads) && RULE(REFUSES_READS))
 		far.read = P2PDMA_BLOCKED;
