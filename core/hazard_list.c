@@ -160,6 +160,18 @@ static void check_link(struct path *path, const struct p2pdma_device *device)
 		    link.width, link.max_width);
 }
 
+/* The largest payload that every node on the way can take. */
+static uint8_t largest_payload(const struct path *path)
+{
+	const struct p2pdma_device *legs[] = { path->client, path->provider };
+	uint8_t possible = MPS_UNKNOWN;
+
+	for (int i = 0; i < 2; i++)
+		for (const struct p2pdma_device *at = legs[i]; at; at = next_up(path, at))
+			possible = smaller(possible, facts_of(path, at)->max_payload);
+	return possible;
+}
+
 static void check_slow(struct path *path)
 {
 	const struct hazard_facts *provider = facts_of(path, path->provider);
@@ -173,7 +185,7 @@ static void check_slow(struct path *path)
 		check_link(path, at);
 	for (at = path->provider; at; at = next_up(path, at))
 		check_link(path, at);
-	possible = smaller(provider->max_payload, client->max_payload);
+	possible = largest_payload(path);
 	if (possible != MPS_UNKNOWN && client->payload < possible)
 		add(path, P2PDMA_SLOWS, P2PDMA_HAZARD_SMALL_MPS, P2PDMA_OP_WRITE, path->client,
 		    128u << client->payload, 128u << possible);

@@ -42,8 +42,6 @@ static char *read_sentence(const struct p2pdma_explanation *explanation)
 		return why_sentence(read);
 	if (route.completion == P2PDMA_TURN_ROOT)
 		return strdup("same");
-	if (route.completion == P2PDMA_TURN_REDIRECT)
-		return strdup("same, for the request and the completion");
 	return strdup("same, for the request");
 }
 

@@ -72,13 +72,16 @@ static void cell(struct p2pdma_route route, enum p2pdma_op op, bool is_same, cha
 		snprintf(text, 16, "%s/%s", write, read);
 }
 
+/* What people call it: the name of its disk or interface, else its class. */
 static char *label(const struct p2pdma_device *device, size_t number)
 {
 	char bdf[BDF_TEXT], *text, *class = class_name(device);
 	const char *name = p2pdma_device_name(device, 0);
 
-	if (asprintf(&text, "#%zu %s %.24s%s%.15s", number, short_bdf_text(device, bdf),
-	             class ? class : "", name ? " " : "", name ? name : "") < 0)
+	if (asprintf(&text, "#%zu %s %.24s", number, short_bdf_text(device, bdf),
+	             name    ? name
+	             : class ? class
+	                     : "") < 0)
 		text = NULL;
 	free(class);
 	return text;

@@ -198,8 +198,8 @@ char *hazard_sentence(const struct p2pdma_hazard *hazard)
 		fprintf(out, "link of %s trained at x%llu of x%llu", at, value, limit);
 		break;
 	case P2PDMA_HAZARD_SMALL_MPS:
-		fprintf(out, "MaxPayload of %s is %llu bytes, both ends can do %llu", at, value,
-		        limit);
+		fprintf(out, "MaxPayload of %s is %llu bytes, the whole path can do %llu", at,
+		        value, limit);
 		break;
 	case P2PDMA_HAZARD_TAGS:
 		fprintf(out, "extended tags of %s are off (ExtTag-): 32 reads in flight", at);

@@ -32,7 +32,7 @@ extern "C" {
  * @P2PDMA_HAZARD_LINK_SPEED: trained below capability; value: trained, limit: possible (as struct
  *	p2pdma_link)
  * @P2PDMA_HAZARD_LINK_WIDTH: likewise, lanes
- * @P2PDMA_HAZARD_SMALL_MPS: payload set below what both ends can; value, limit: bytes
+ * @P2PDMA_HAZARD_SMALL_MPS: payload set below what the whole path can; value, limit: bytes
  * @P2PDMA_HAZARD_TAGS: extended tags are supported by the client and off: 32 reads in flight
  *
  * Noted:
