@@ -37,7 +37,8 @@ static char *read_sentence(const struct p2pdma_explanation *explanation)
 	const struct p2pdma_why *write = &explanation->write, *read = &explanation->read;
 	const struct p2pdma_route route = explanation->route;
 
-	if (write->count < 2 || route.read != route.write || route.request < route.completion ||
+	if (route.write == P2PDMA_DIRECT || route.read != route.write ||
+	    route.request < route.completion ||
 	    !is_same_reason(&write->reasons[0], &read->reasons[0]))
 		return why_sentence(read);
 	if (route.completion == P2PDMA_TURN_ROOT)
