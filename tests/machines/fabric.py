@@ -96,6 +96,7 @@ class Function:
         self.names = []
         self.pf = self.parent = self.bus = None
         self.children, self.vfs = [], []
+        self.first_bus = 0        # of a bridge: the lowest number its secondary bus may get
         self.secondary = self.subordinate = 0
         self.windows = {"mem": None, "pref": None}  # (base, limit)
         for key, value in kw.items():
@@ -198,7 +199,7 @@ class Machine:
                 last = max(last, vf.bus_number)
         for f in children:
             if f.bridge:
-                f.secondary = last + 1
+                f.secondary = max(last + 1, f.first_bus)
                 last = f.subordinate = self._number(root, f.children, f.secondary)
         return last
 
