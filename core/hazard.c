@@ -109,11 +109,9 @@ static uint64_t last_address(const struct p2pdma_bar *range)
 
 uint8_t hazard_bits_needed(const struct p2pdma_bar *range)
 {
-	uint8_t bits = 0;
+	uint64_t last = last_address(range);
 
-	for (uint64_t last = last_address(range); last; last >>= 1)
-		bits++;
-	return bits;
+	return last ? (uint8_t)(64 - __builtin_clzll(last)) : 0;
 }
 
 static bool holds(uint64_t base, uint64_t limit, const struct p2pdma_bar *range)
