@@ -177,6 +177,16 @@ static void fill_segment(const struct p2pdma_routes *routes, const struct segmen
 	}
 }
 
+/* Whether clients below two root buses get the same of this provider's root complex. */
+static bool is_alike(const struct p2pdma_routes *routes, uint32_t provider_root,
+                     struct far_side far, size_t a, size_t b)
+{
+	struct far_side other = routes_far_side(routes, provider_root, (uint32_t)b);
+
+	return far.map_type == other.map_type && far.write == other.write &&
+	       far.read == other.read && routes->roots[a].is_missing == routes->roots[b].is_missing;
+}
+
 void p2pdma_routes_row(const struct p2pdma_routes *routes, const struct p2pdma_device *provider,
                        uint32_t *ret_codes)
 {
@@ -184,6 +194,7 @@ void p2pdma_routes_row(const struct p2pdma_routes *routes, const struct p2pdma_d
 	const struct p2pdma_device *devices = machine->devices;
 	const struct p2pdma_device *p = provider, *common;
 	struct segment segment;
+	size_t next;
 
 	/* The provider itself, and what is below it. */
 	segment = segment_of(routes, provider, provider, NULL, NULL);
@@ -204,16 +215,24 @@ void p2pdma_routes_row(const struct p2pdma_routes *routes, const struct p2pdma_d
 			fill_segment(routes, &segment, c, devices[c].end, ret_codes);
 		}
 	}
-	/* No common node: @p is now on the root bus. */
-	for (size_t i = 0; i < machine->root_count; i++) {
-		const struct topology_root *root = &machine->roots[i];
+	/* No common node: @p is now on the root bus.  Root buses that fare alike are one segment.
+	 */
+	for (size_t i = 0; i < machine->root_count; i = next) {
+		struct far_side far = routes_far_side(routes, provider->root, (uint32_t)i);
 
-		segment = segment_of(routes, provider, NULL, provider, &devices[root->first]);
+		for (next = i + 1; next < machine->root_count; next++)
+			if (i == provider->root || next == provider->root ||
+			    !is_alike(routes, provider->root, far, i, next))
+				break;
+		segment = segment_of(routes, provider, NULL, provider,
+		                     &devices[machine->roots[i].first]);
 		if (i == provider->root) {
-			fill_segment(routes, &segment, root->first, p->index, ret_codes);
-			fill_segment(routes, &segment, p->end, root->end, ret_codes);
+			fill_segment(routes, &segment, machine->roots[i].first, p->index,
+			             ret_codes);
+			fill_segment(routes, &segment, p->end, machine->roots[i].end, ret_codes);
 		} else {
-			fill_segment(routes, &segment, root->first, root->end, ret_codes);
+			fill_segment(routes, &segment, machine->roots[i].first,
+			             machine->roots[next - 1].end, ret_codes);
 		}
 	}
 }

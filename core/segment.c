@@ -59,29 +59,6 @@ static enum p2pdma_turn explain(struct p2pdma_reason *reason, enum p2pdma_turn t
 	return turn;
 }
 
-/* PCIe Base 6.12.3: P2P Egress Control decides per peer, P2P Request Redirect for all. */
-static enum p2pdma_turn turn_by_control(const struct p2pdma_device *port, int egress_index,
-                                        struct p2pdma_reason *reason)
-{
-	bool redirects = port->acs.control & P2PDMA_ACS_REQ_REDIR && RULE(REQ_REDIR);
-	int bit;
-
-	if (!(port->acs.control & P2PDMA_ACS_EGRESS_CTRL) || !RULE(EGRESS))
-		return redirects ? explain(reason, P2PDMA_TURN_REDIRECT, P2PDMA_REASON_REQ_REDIR,
-		                           port, 0)
-		                 : explain(reason, P2PDMA_TURN_DIRECT, P2PDMA_REASON_NO_REDIRECT,
-		                           port, 0);
-	bit = egress_index < 0
-	              ? -ENODATA
-	              : pcicap_egress_bit(port->config, port->kind, (unsigned int)egress_index);
-	if (bit < 0)
-		return explain(reason, P2PDMA_TURN_UNKNOWN, P2PDMA_REASON_EGRESS_UNKNOWN, port, 0);
-	if (!bit)
-		return explain(reason, P2PDMA_TURN_DIRECT, P2PDMA_REASON_NO_REDIRECT, port, 0);
-	return explain(reason, redirects ? P2PDMA_TURN_REDIRECT : P2PDMA_TURN_BLOCKED,
-	               P2PDMA_REASON_EGRESS, port, (uint32_t)egress_index);
-}
-
 /* The number a switch port goes by in its siblings' egress vectors: LnkCap 31:24. */
 static int port_number(const struct p2pdma_device *port)
 {
@@ -103,6 +80,31 @@ static int function_number(const struct p2pdma_device *function, const struct p2
 	return (devfn | peer->function->bdf.devfn) & 0xf8 ? devfn : devfn & 0x7;
 }
 
+/* PCIe Base 6.12.3: P2P Egress Control decides per peer, P2P Request Redirect for all. */
+static enum p2pdma_turn turn_by_control(const struct p2pdma_device *port,
+                                        const struct p2pdma_device *peer, bool shares_link,
+                                        struct p2pdma_reason *reason)
+{
+	bool redirects = port->acs.control & P2PDMA_ACS_REQ_REDIR && RULE(REQ_REDIR);
+	int egress_index, bit;
+
+	if (!(port->acs.control & P2PDMA_ACS_EGRESS_CTRL) || !RULE(EGRESS))
+		return redirects ? explain(reason, P2PDMA_TURN_REDIRECT, P2PDMA_REASON_REQ_REDIR,
+		                           port, 0)
+		                 : explain(reason, P2PDMA_TURN_DIRECT, P2PDMA_REASON_NO_REDIRECT,
+		                           port, 0);
+	egress_index = shares_link ? function_number(peer, port) : port_number(peer);
+	bit = egress_index < 0
+	              ? egress_index
+	              : pcicap_egress_bit(port->config, port->kind, (unsigned int)egress_index);
+	if (bit < 0)
+		return explain(reason, P2PDMA_TURN_UNKNOWN, P2PDMA_REASON_EGRESS_UNKNOWN, port, 0);
+	if (!bit)
+		return explain(reason, P2PDMA_TURN_DIRECT, P2PDMA_REASON_NO_REDIRECT, port, 0);
+	return explain(reason, redirects ? P2PDMA_TURN_REDIRECT : P2PDMA_TURN_BLOCKED,
+	               P2PDMA_REASON_EGRESS, port, (uint32_t)egress_index);
+}
+
 /* Between two downstream ports of a switch. */
 static void turns_in_switch(struct segment *segment)
 {
@@ -112,7 +114,7 @@ static void turns_in_switch(struct segment *segment)
 		segment->request = explain(&segment->request_reason, P2PDMA_TURN_UNKNOWN,
 		                           P2PDMA_REASON_ACS_UNKNOWN, c, 0);
 	else
-		segment->request = turn_by_control(c, port_number(p), &segment->request_reason);
+		segment->request = turn_by_control(c, p, false, &segment->request_reason);
 	if (p->acs.known == P2PDMA_UNKNOWN)
 		segment->completion = explain(&segment->completion_reason, P2PDMA_TURN_UNKNOWN,
 		                              P2PDMA_REASON_ACS_UNKNOWN, p, 0);
@@ -150,7 +152,7 @@ static void turns_on_link(struct segment *segment)
 	segment->request = turn_of_function(c, peer_control, &segment->request_reason);
 	if (segment->request == P2PDMA_TURN_DIRECT) {
 		struct p2pdma_reason reason;
-		enum p2pdma_turn turn = turn_by_control(c, function_number(p, c), &reason);
+		enum p2pdma_turn turn = turn_by_control(c, p, true, &reason);
 
 		if (turn != P2PDMA_TURN_DIRECT) {
 			segment->request = turn;
