@@ -112,6 +112,14 @@ static void because_virtual(const struct build *build, struct p2pdma_why *why)
 	because(why, reason);
 }
 
+static void because_unseen_bar(const struct build *build, struct p2pdma_why *why)
+{
+	if (hazard_bar_unseen(&build->routes->facts[build->provider->index]) &&
+	    !build->segment.is_same)
+		because(why,
+		        (struct p2pdma_reason){ P2PDMA_REASON_BAR_UNSEEN, build->provider, 0 });
+}
+
 static void explain_wire(struct build *build)
 {
 	const struct segment *segment = &build->segment;
@@ -288,6 +296,8 @@ int p2pdma_routes_explain(const struct p2pdma_routes *routes, const struct p2pdm
 	build.segment = segment_of_pair(routes, provider, client);
 	build.result->route = p2pdma_routes_pair(routes, provider, client);
 	explain_wire(&build);
+	because_unseen_bar(&build, &build.result->write);
+	because_unseen_bar(&build, &build.result->read);
 	explain_kernel(&build);
 	explain_hops(&build);
 	explain_address(&build);

@@ -43,6 +43,9 @@ static void choose_bar(const struct p2pdma_device *device, struct hazard_facts *
 		facts->bar = (int8_t)i;
 		facts->range = range;
 	}
+	/* Enhanced Allocation keeps ranges in a capability of its own (PCIe Base 7.8.5). */
+	if (facts->bar < 0 && pcicap_find(device->config, PCICAP_ID_EA) > 0)
+		facts->bar_unknown = true;
 }
 
 /* PCIe Base 7.5.3.3 and 7.5.3.4; a VF obeys its PF's (9.3.5.4). */

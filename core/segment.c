@@ -231,6 +231,20 @@ static void decide_verdicts(const struct p2pdma_routes *routes, struct segment *
 	segment->read = request > completion ? request : completion;
 }
 
+/* A target whose BAR is out of sight is no yes: nobody knows what its address would be routed to.
+ */
+static void judge_unseen_bar(const struct p2pdma_routes *routes, struct segment *segment)
+{
+	/* A dead provider stops everything anyway. */
+	if (!hazard_bar_unseen(&routes->facts[segment->provider->index]) || segment->is_same ||
+	    segment->provider->is_dead)
+		return;
+	if (segment->write < P2PDMA_VERDICT_UNKNOWN)
+		segment->write = P2PDMA_VERDICT_UNKNOWN;
+	if (segment->read < P2PDMA_VERDICT_UNKNOWN)
+		segment->read = P2PDMA_VERDICT_UNKNOWN;
+}
+
 struct segment segment_of(const struct p2pdma_routes *routes, const struct p2pdma_device *provider,
                           const struct p2pdma_device *common,
                           const struct p2pdma_device *provider_port,
@@ -249,6 +263,7 @@ struct segment segment_of(const struct p2pdma_routes *routes, const struct p2pdm
 	                              client_port ? client_port->root : provider->root);
 	decide_turns(&segment);
 	decide_verdicts(routes, &segment);
+	judge_unseen_bar(routes, &segment);
 	return segment;
 }
 
@@ -343,6 +358,7 @@ void segment_narrow(const struct p2pdma_routes *routes, struct segment *segment,
 	}
 	if (routes->info.virtual_machine && RULE(VIRTUAL))
 		judge_virtual(routes, segment, client);
+	judge_unseen_bar(routes, segment);
 }
 
 struct segment segment_of_pair(const struct p2pdma_routes *routes,

@@ -122,6 +122,9 @@ static void put_consequence(FILE *out, const struct p2pdma_reason *reason, bool 
 	case P2PDMA_REASON_QEMU:
 		fputs("; QEMU's own device models reach each other", out);
 		break;
+	case P2PDMA_REASON_BAR_UNSEEN:
+		fprintf(out, "; the BARs of %s were not captured", at);
+		break;
 	case P2PDMA_REASON_NO_REDIRECT: /* the completion's turn, like the request's */
 		fprintf(out, " or %s", at);
 		break;

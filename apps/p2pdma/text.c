@@ -107,7 +107,7 @@ const char *reason_text(enum p2pdma_reason_code code)
 		"root-cpu",        "root-unknown",       "root-refuses-reads",
 		"root-missing",    "bridge-target",      "not-a-port",
 		"virtual",         "qemu-translated",    "qemu",
-		"profile",         "cpu-unknown",
+		"profile",         "bar-unseen",         "cpu-unknown",
 	};
 
 	return WORD(words, code);

@@ -21,7 +21,7 @@ struct hazard_facts {
 	bool tags_off;        /* extended tags supported and off */
 	uint8_t address_bits; /* what its driver told the kernel */
 	int8_t bar;           /* the memory BAR judged when it is the provider; -1 none */
-	bool bar_unknown;     /* some BAR register was not captured */
+	bool bar_unknown;     /* some BAR was not captured, or is in no BAR register */
 	struct p2pdma_bar range;
 };
 
@@ -34,10 +34,16 @@ enum p2pdma_known hazard_in_window(const struct p2pdma_device *bridge,
 /* Bits needed to address the range. */
 uint8_t hazard_bits_needed(const struct p2pdma_bar *range);
 
+/* Whether there may be a memory BAR that the capture does not show. */
+static inline bool hazard_bar_unseen(const struct hazard_facts *facts)
+{
+	return facts->bar < 0 && facts->bar_unknown;
+}
+
 /* No BAR, no address, or decode off: nobody reaches this provider. */
 static inline bool hazard_closed(const struct hazard_facts *facts)
 {
-	return facts->memory_off || (facts->bar < 0 && !facts->bar_unknown) ||
+	return facts->memory_off || (facts->bar < 0 && !hazard_bar_unseen(facts)) ||
 	       (facts->bar >= 0 && !facts->range.bus.addr);
 }
 

@@ -46,6 +46,7 @@ enum p2pdma_known pcicap_ats_enabled(struct pcicap_config cfg, enum p2pdma_kind 
 
 #define PCICAP_ID_PM     0x01
 #define PCICAP_ID_PCIX   0x07
+#define PCICAP_ID_EA     0x14
 #define PCICAP_ID_EXP    0x10
 #define PCICAP_ID_EA     0x14
 #define PCICAP_EXT_ACS   0x000d

@@ -45,6 +45,8 @@ extern "C" {
  * @P2PDMA_REASON_QEMU_TRANSLATED: QEMU under a translating virtual IOMMU: raw bus addresses fault
  * @P2PDMA_REASON_QEMU: both functions are QEMU's own models, which reach each other
  * @P2PDMA_REASON_PROFILE: the kernel's rules are not known (older than 6.0)
+ * @P2PDMA_REASON_BAR_UNSEEN: the provider's BARs were not captured, or are in no BAR register; at:
+ *it
  * @P2PDMA_REASON_CPU_UNKNOWN: the CPU rule decides and the CPU was not recorded
  */
 enum p2pdma_reason_code {
@@ -73,6 +75,7 @@ enum p2pdma_reason_code {
 	P2PDMA_REASON_QEMU_TRANSLATED,
 	P2PDMA_REASON_QEMU,
 	P2PDMA_REASON_PROFILE,
+	P2PDMA_REASON_BAR_UNSEEN,
 	P2PDMA_REASON_CPU_UNKNOWN,
 };
 

@@ -121,8 +121,8 @@ static void names_resolve_or_say_why(void **state)
 		                            "/dev/nvme0n1p1",
 		                            "00000000:03:00.0",
 		                            "/sys/bus/pci/devices/0000:03:00.0/nvme/nvme0",
-		                            "/sys/devices/pci0000:00/0000:00:01.0/0000:01:00.0/"
-		                            "0000:02:00.0/0000:03:00.0/net/x" };
+		                            ("/sys/devices/pci0000:00/0000:00:01.0/0000:01:00.0/"
+		                             "0000:02:00.0/0000:03:00.0/net/x") };
 	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
 		device = NULL;
 		assert_int_equal(p2pdma_machine_resolve(machine, good[i], &err, &device), 0);

@@ -94,6 +94,13 @@ static struct memory judged_memory(const struct node *node)
 	return wide.found ? wide : first;
 }
 
+bool naive_memory_unknown(const struct node *provider)
+{
+	struct memory m = judged_memory(provider);
+
+	return !m.captured && !m.found;
+}
+
 static bool in_range(struct memory m, uint64_t base, uint64_t limit)
 {
 	uint64_t last = m.base + (m.size ? m.size - 1 : 0);

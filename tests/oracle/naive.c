@@ -281,6 +281,13 @@ struct p2pdma_route naive_pair(const struct naive *naive, size_t provider_index,
 	second = verdict_of(naive, route.completion, common, provider, client, true);
 	first = first > second ? first : second;
 	route.read = (uint8_t)virtual_verdict(naive, first, provider, client);
+	/* No yes to a target that nobody has seen. */
+	if (provider != client && !provider->is_dead && naive_memory_unknown(provider)) {
+		if (route.write < P2PDMA_VERDICT_UNKNOWN)
+			route.write = P2PDMA_VERDICT_UNKNOWN;
+		if (route.read < P2PDMA_VERDICT_UNKNOWN)
+			route.read = P2PDMA_VERDICT_UNKNOWN;
+	}
 	route.stops = (uint8_t)naive_stops(provider, client, common, route);
 	return route;
 }

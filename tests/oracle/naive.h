@@ -87,6 +87,7 @@ bool naive_refuses_reads(const struct bus *bus);
 /* memory.c: the BAR that is judged, and what stops the ops: a mask of enum p2pdma_op */
 int naive_stops(const struct node *provider, const struct node *client, const struct node *common,
                 struct p2pdma_route route);
+bool naive_memory_unknown(const struct node *provider);
 
 /* naive.c: indices are those of the snapshot */
 struct p2pdma_route naive_pair(const struct naive *naive, size_t provider, size_t client);
