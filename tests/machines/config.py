@@ -90,7 +90,8 @@ def express(space, f):
     at = fb.EXP_AT
     supported, on = f.ext_tags
     put(space, at, "BBH", 0x10, 0, f.type << 4 | 2)
-    put(space, at + 4, "I", 0x8000 | f.mps_supported | (0x20 if supported else 0))
+    mps_supported = f.mps if f.mps_supported is None else f.mps_supported
+    put(space, at + 4, "I", 0x8000 | mps_supported | (0x20 if supported else 0))
     if f.pf:
         put(space, at + 8, "H", 0)  # a VF obeys its PF's Device Control
     else:

@@ -83,7 +83,7 @@ class Function:
         self.sriov = None
         self.pm = 0               # D-state; None: no capability
         self.mps = 1              # 128 << mps bytes
-        self.mps_supported = 2
+        self.mps_supported = None  # default: as mps
         self.link = (3, 8, 3, 8)  # max speed, max width, speed, width
         self.port_number = 0
         self.ext_tags = (True, True)  # supported, on
