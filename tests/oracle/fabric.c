@@ -327,7 +327,7 @@ static void add_one(struct fabric *fabric, unsigned int bus, unsigned int devfn,
 		return;
 	w = slice(fabric, w);
 	below_it = ++fabric->last_bus;
-	function->config[0x0e] = 1;
+	function->config[0x0e] = type == PCI_BRIDGE && chance(fabric, 20) ? 2 : 1;
 	function->config[0x18] = (uint8_t)bus;
 	put_windows(fabric, function->config, w);
 	function->config[0x19] = (uint8_t)below_it;

@@ -115,7 +115,7 @@ static bool outside_windows(const struct node *bridge, struct memory m)
 	int64_t high = node_read(bridge, 0x28, 4), phigh = node_read(bridge, 0x2c, 4);
 	uint64_t from, to;
 
-	if (phigh == UNKNOWN)
+	if (phigh == UNKNOWN || bridge->is_cardbus)
 		return false;
 	from = (uint64_t)(base & 0xfff0) << 16;
 	to = (uint64_t)(limit & 0xfff0) << 16 | 0xfffff;

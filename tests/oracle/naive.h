@@ -46,7 +46,8 @@ struct node {
 	bool root_missing; /* the top of its chain was not captured */
 	int vf_index;      /* UNKNOWN when its routing ID fits none */
 	bool is_vf;
-	bool is_bridge;
+	bool is_bridge;  /* PCI-to-PCI or CardBus: both have a bus below */
+	bool is_cardbus; /* its windows lie elsewhere and are not judged */
 	enum p2pdma_kind kind;
 	bool is_dead; /* its configuration space reads all ones */
 	int64_t vendor, device, subsystem_vendor;

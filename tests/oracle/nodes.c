@@ -137,7 +137,8 @@ static void decode(struct node *node)
 	/* What answers nothing tells nothing. */
 	node->is_dead = header == 0xff;
 	header = node->is_dead ? UNKNOWN : header;
-	node->is_bridge = header != UNKNOWN && (header & 0x7f) == 1;
+	node->is_cardbus = header != UNKNOWN && (header & 0x7f) == 2;
+	node->is_bridge = node->is_cardbus || (header != UNKNOWN && (header & 0x7f) == 1);
 	node->vendor = node_read(node, 0, 2);
 	node->device = node_read(node, 2, 2);
 	node->subsystem_vendor =
