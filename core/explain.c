@@ -114,8 +114,7 @@ static void because_virtual(const struct build *build, struct p2pdma_why *why)
 
 static void because_unseen_bar(const struct build *build, struct p2pdma_why *why)
 {
-	if (hazard_bar_unseen(&build->routes->facts[build->provider->index]) &&
-	    !build->segment.is_same)
+	if (segment_bar_unseen(build->routes, &build->segment))
 		because(why,
 		        (struct p2pdma_reason){ P2PDMA_REASON_BAR_UNSEEN, build->provider, 0 });
 }

@@ -231,13 +231,18 @@ static void decide_verdicts(const struct p2pdma_routes *routes, struct segment *
 	segment->read = request > completion ? request : completion;
 }
 
+bool segment_bar_unseen(const struct p2pdma_routes *routes, const struct segment *segment)
+{
+	/* A dead provider stops everything anyway. */
+	return hazard_bar_unseen(&routes->facts[segment->provider->index]) && !segment->is_same &&
+	       !segment->provider->is_dead;
+}
+
 /* A target whose BAR is out of sight is no yes: nobody knows what its address would be routed to.
  */
 static void judge_unseen_bar(const struct p2pdma_routes *routes, struct segment *segment)
 {
-	/* A dead provider stops everything anyway. */
-	if (!hazard_bar_unseen(&routes->facts[segment->provider->index]) || segment->is_same ||
-	    segment->provider->is_dead)
+	if (!segment_bar_unseen(routes, segment))
 		return;
 	if (segment->write < P2PDMA_VERDICT_UNKNOWN)
 		segment->write = P2PDMA_VERDICT_UNKNOWN;

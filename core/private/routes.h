@@ -100,6 +100,9 @@ struct segment segment_of_pair(const struct p2pdma_routes *routes,
 bool segment_is_qemu(const struct p2pdma_routes *routes, const struct p2pdma_device *provider,
                      const struct p2pdma_device *client);
 
+/* Whether there is no yes because nobody knows where the provider's BAR lies. */
+bool segment_bar_unseen(const struct p2pdma_routes *routes, const struct segment *segment);
+
 /* Whether a port above (or at) the common node cannot turn redirected TLPs round; depth or 0. */
 static inline uint16_t segment_no_forward(const struct p2pdma_routes *routes,
                                           const struct segment *segment)
