@@ -91,7 +91,11 @@ struct p2pdma_reason {
 	uint32_t arg;
 };
 
-/** struct p2pdma_why - the reasons of one verdict: first the turn, then what follows from it */
+/**
+ * struct p2pdma_why - the reasons of one verdict
+ * @count: number of reasons
+ * @reasons: first the turn, then what follows from it
+ */
 struct p2pdma_why {
 	size_t count;
 	struct p2pdma_reason reasons[4];

@@ -59,7 +59,12 @@ enum p2pdma_hazard_code {
 	P2PDMA_HAZARD_IOVA_ALIAS,
 };
 
-/** enum p2pdma_severity - what a hazard does to the answer */
+/**
+ * enum p2pdma_severity - what a hazard does to the answer
+ * @P2PDMA_STOPS: makes it no
+ * @P2PDMA_SLOWS: nothing, but the transfer will be slower than the hardware could
+ * @P2PDMA_NOTED: nothing
+ */
 enum p2pdma_severity {
 	P2PDMA_STOPS,
 	P2PDMA_SLOWS,

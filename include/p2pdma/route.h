@@ -68,7 +68,12 @@ enum p2pdma_turn {
 	P2PDMA_TURN_BLOCKED,
 };
 
-/** enum p2pdma_answer - the headline */
+/**
+ * enum p2pdma_answer - the headline
+ * @P2PDMA_ANSWER_YES: every op asked works
+ * @P2PDMA_ANSWER_UNKNOWN: no evidence either way for one of them at least
+ * @P2PDMA_ANSWER_NO: one of them at least does not work
+ */
 enum p2pdma_answer {
 	P2PDMA_ANSWER_YES,
 	P2PDMA_ANSWER_UNKNOWN,
@@ -142,7 +147,6 @@ int p2pdma_routes_new(const struct p2pdma_machine *machine, const struct p2pdma_
 /**
  * p2pdma_routes_free() - release prepared routes
  * @routes: routes, or NULL
- *
  * Context: No other thread may use @routes during or after the call.
  * Return: NULL.
  */
@@ -171,7 +175,6 @@ struct p2pdma_routes_info {
  * p2pdma_routes_get_info() - what the answers rest on
  * @routes: prepared routes
  * @ret_info: filled up to ret_info->size, which the caller sets
- *
  * Return: 0, or -EINVAL when ret_info->size is smaller than the first published struct.
  */
 int p2pdma_routes_get_info(const struct p2pdma_routes *routes, struct p2pdma_routes_info *ret_info);
@@ -212,7 +215,6 @@ enum p2pdma_answer p2pdma_route_answer(struct p2pdma_route route, enum p2pdma_op
  * @routes: prepared routes
  * @provider: the function that owns the memory
  * @client: the function that masters the DMA
- *
  * Takes constant time: bounded by the 256 buses a path can have, not by the machine's size.
  *
  * Context: Any thread; does not block.
@@ -237,7 +239,6 @@ void p2pdma_routes_row(const struct p2pdma_routes *routes, const struct p2pdma_d
 /**
  * p2pdma_route_decode() - unpack a code of p2pdma_routes_row()
  * @code: the code
- *
  * Return: the verdict.
  */
 struct p2pdma_route p2pdma_route_decode(uint32_t code);

@@ -33,12 +33,18 @@ struct p2pdma_bdf {
  * a conversion is always a named function.
  */
 
-/** struct p2pdma_phys - an address as the CPU sees it (what sysfs `resource` prints) */
+/**
+ * struct p2pdma_phys - an address as the CPU sees it (what sysfs `resource` prints)
+ * @addr: the address
+ */
 struct p2pdma_phys {
 	uint64_t addr;
 };
 
-/** struct p2pdma_bus - an address as it travels on the PCI bus (what a BAR register holds) */
+/**
+ * struct p2pdma_bus - an address as it travels on the PCI bus (what a BAR register holds)
+ * @addr: the address
+ */
 struct p2pdma_bus {
 	uint64_t addr;
 };
@@ -55,7 +61,12 @@ enum p2pdma_op {
 	P2PDMA_OP_BOTH = 3,
 };
 
-/** enum p2pdma_known - an answer that may be missing */
+/**
+ * enum p2pdma_known - an answer that may be missing
+ * @P2PDMA_UNKNOWN: not recorded
+ * @P2PDMA_NO: no
+ * @P2PDMA_YES: yes
+ */
 enum p2pdma_known {
 	P2PDMA_UNKNOWN = -1,
 	P2PDMA_NO = 0,
