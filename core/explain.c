@@ -95,10 +95,27 @@ static void because_far(struct build *build, struct p2pdma_why *why, enum p2pdma
 		because(why, root_reason(build, false, far == P2PDMA_ROOT_COMPLEX));
 }
 
+/* What lowers a yes to unknown whatever the turns. */
+static void because_doubt(const struct build *build, struct p2pdma_why *why)
+{
+	const struct p2pdma_device *port =
+		segment_root_egress(build->routes, &build->segment, build->client);
+
+	if (port)
+		because(why, (struct p2pdma_reason){ P2PDMA_REASON_EGRESS_UNKNOWN, port, 0 });
+	if (segment_bar_unseen(build->routes, &build->segment))
+		because(why,
+		        (struct p2pdma_reason){ P2PDMA_REASON_BAR_UNSEEN, build->provider, 0 });
+	if (build->routes->facts[build->client->index].command_unknown && !build->segment.is_same &&
+	    !build->client->is_dead)
+		because(why,
+		        (struct p2pdma_reason){ P2PDMA_REASON_COMMAND_UNSEEN, build->client, 0 });
+}
+
 static bool is_virtual_verdict(const struct build *build)
 {
 	return build->routes->info.virtual_machine && !build->segment.is_same &&
-	       build->segment.request != P2PDMA_TURN_BLOCKED;
+	       build->segment.request_reason.code != P2PDMA_REASON_BRIDGE_TARGET;
 }
 
 static void because_virtual(const struct build *build, struct p2pdma_why *why)
@@ -112,19 +129,18 @@ static void because_virtual(const struct build *build, struct p2pdma_why *why)
 	because(why, reason);
 }
 
-static void because_unseen_bar(const struct build *build, struct p2pdma_why *why)
-{
-	if (segment_bar_unseen(build->routes, &build->segment))
-		because(why,
-		        (struct p2pdma_reason){ P2PDMA_REASON_BAR_UNSEEN, build->provider, 0 });
-}
-
 static void explain_wire(struct build *build)
 {
 	const struct segment *segment = &build->segment;
 	struct p2pdma_why *write = &build->result->write, *read = &build->result->read;
 	enum p2pdma_turn worst;
 
+	if (is_virtual_verdict(build) &&
+	    segment_is_qemu(build->routes, build->provider, build->client)) {
+		because_virtual(build, write);
+		because_virtual(build, read);
+		return;
+	}
 	because(write, segment->request_reason);
 	if (segment->completion <= segment->request)
 		because(read, segment->request_reason);
@@ -175,8 +191,10 @@ static void explain_kernel(struct build *build)
 			}
 		}
 		if (map_type == P2PDMA_MAP_BUS_ADDR) {
-			because(why,
-			        (struct p2pdma_reason){ P2PDMA_REASON_NO_REDIRECT, common, 0 });
+			because(why, (struct p2pdma_reason){ build->segment.is_same
+			                                             ? P2PDMA_REASON_SAME_FUNCTION
+			                                             : P2PDMA_REASON_COMMON_NODE,
+			                                     common, 0 });
 			return;
 		}
 		if (!result->redirect_count) {
@@ -185,7 +203,8 @@ static void explain_kernel(struct build *build)
 			return;
 		}
 		because(why,
-		        (struct p2pdma_reason){ P2PDMA_REASON_REQ_REDIR, result->redirects[0], 0 });
+		        (struct p2pdma_reason){ P2PDMA_REASON_KERNEL_REDIRECT, result->redirects[0],
+		                                result->redirects[0]->kernel_control });
 	}
 	because(why, root_reason(build, true, map_type == P2PDMA_MAP_THRU_HOST_BRIDGE));
 }
@@ -194,13 +213,13 @@ static void add_hop(struct build *build, const struct p2pdma_device *device, enu
 {
 	const struct segment *segment = &build->segment;
 	struct p2pdma_hop hop = { .device = device, .leg = leg };
+	bool is_decided = segment->common && segment->is_judged &&
+	                  segment->request_reason.code != P2PDMA_REASON_BRIDGE_TARGET;
 
 	if (device) {
 		hop.acs = device->acs;
-		hop.decides_request = segment->common && segment->is_judged &&
-		                      device == segment->request_reason.device;
-		hop.decides_completion = segment->common && segment->is_judged &&
-		                         device == segment->completion_reason.device;
+		hop.decides_request = is_decided && device == segment->request_reason.device;
+		hop.decides_completion = is_decided && device == segment->completion_reason.device;
 	}
 	build->result->hops[build->result->hop_count++] = hop;
 }
@@ -241,8 +260,14 @@ static void explain_address(struct build *build)
 	result->space = P2PDMA_SPACE_NONE;
 	if (facts->bar < 0 || !facts->range.bus.addr || result->route.write == P2PDMA_BLOCKED)
 		return;
+	/* The start of a VF BAR is the first VF's; where the next begins takes its size. */
+	if (build->provider->vf_number && !facts->range.size) {
+		result->range.bus.addr = 0;
+		result->space = P2PDMA_SPACE_UNKNOWN;
+		return;
+	}
 	/* Below a common switch the raw bus address is what the switch routes by. */
-	if (result->route.write == P2PDMA_DIRECT && result->route.read == P2PDMA_DIRECT)
+	if (build->segment.request == P2PDMA_TURN_DIRECT)
 		result->space = P2PDMA_SPACE_BUS;
 	else if (iommu == P2PDMA_IOMMU_TRANSLATED)
 		result->space = P2PDMA_SPACE_IOVA;
@@ -252,20 +277,23 @@ static void explain_address(struct build *build)
 		result->space = P2PDMA_SPACE_BUS;
 }
 
+/* The row that speaks for or against the root complex, where the TLPs get there. */
 static void explain_trust(struct build *build)
 {
 	const struct segment *segment = &build->segment;
 	const struct root_trust *provider = &build->routes->roots[build->provider->root];
 	const struct root_trust *client = &build->routes->roots[build->client->root];
 	const struct root_trust *root = deciding_root(build, false);
+	bool is_redirected = segment->request == P2PDMA_TURN_REDIRECT ||
+	                     segment->completion == P2PDMA_TURN_REDIRECT;
 
-	if (segment->common && segment->request != P2PDMA_TURN_REDIRECT &&
-	    segment->completion != P2PDMA_TURN_REDIRECT &&
-	    build->result->route.map_type != P2PDMA_MAP_THRU_HOST_BRIDGE)
+	if (segment->common && (!is_redirected || segment_no_forward(build->routes, segment)))
 		return;
-	if (provider->refuses_reads || client->refuses_reads)
+	if (segment->far.read == P2PDMA_BLOCKED)
 		build->result->trust = provider->refuses_reads ? provider->refuses_reads->trust
 		                                               : client->refuses_reads->trust;
+	else if (segment->far.write != P2PDMA_ROOT_COMPLEX)
+		return;
 	else if (build->routes->info.cpu == P2PDMA_CPU_AMD_ZEN)
 		build->result->trust = (struct p2pdma_trust){ .label = "AMD Zen or later",
 			                                      .since = { 5, 9 },
@@ -295,8 +323,8 @@ int p2pdma_routes_explain(const struct p2pdma_routes *routes, const struct p2pdm
 	build.segment = segment_of_pair(routes, provider, client);
 	build.result->route = p2pdma_routes_pair(routes, provider, client);
 	explain_wire(&build);
-	because_unseen_bar(&build, &build.result->write);
-	because_unseen_bar(&build, &build.result->read);
+	because_doubt(&build, &build.result->write);
+	because_doubt(&build, &build.result->read);
 	explain_kernel(&build);
 	explain_hops(&build);
 	explain_address(&build);

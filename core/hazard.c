@@ -44,8 +44,11 @@ static void choose_bar(const struct p2pdma_device *device, struct hazard_facts *
 		facts->range = range;
 	}
 	/* Enhanced Allocation keeps ranges in a capability of its own (PCIe Base 7.8.5). */
-	if (facts->bar < 0 && pcicap_find(device->config, PCICAP_ID_EA) > 0)
+	if (!facts->range.bus.addr && pcicap_find(device->config, PCICAP_ID_EA) > 0) {
+		facts->bar = -1;
 		facts->bar_unknown = true;
+		facts->range = (struct p2pdma_bar){ 0 };
+	}
 }
 
 /* PCIe Base 7.5.3.3 and 7.5.3.4; a VF obeys its PF's (9.3.5.4). */
@@ -79,23 +82,33 @@ static bool vf_memory_off(const struct p2pdma_device *vf)
 	       !(control & SRIOV_CONTROL_MSE);
 }
 
+static bool is_asleep(const struct p2pdma_device *device)
+{
+	int offset = pcicap_find(device->config, PCICAP_ID_PM);
+	uint16_t control;
+
+	return device->is_dead ||
+	       (offset >= 0 &&
+	        !pcicap_read16(device->config, (size_t)offset + PM_CONTROL, &control) &&
+	        control & PM_STATE_MASK);
+}
+
 struct hazard_facts hazard_read(const struct p2pdma_device *device)
 {
+	const struct p2pdma_device *pf = topology_at(device->machine, device->physfn);
 	struct hazard_facts facts = { .address_bits = ADDRESS_BITS_UNKNOWN };
-	int mask_bits = device->function->dma_mask_bits, offset;
-	uint16_t command, control;
+	int mask_bits = device->function->dma_mask_bits;
+	uint16_t command;
 
-	if (!pcicap_read16(device->config, COMMAND, &command)) {
+	facts.command_unknown = pcicap_read16(device->config, COMMAND, &command) != 0;
+	if (!facts.command_unknown) {
 		facts.bus_master_off = !(command & COMMAND_MASTER);
 		facts.memory_off = !(command & COMMAND_MEMORY);
 	}
 	if (device->is_vf)
 		facts.memory_off = vf_memory_off(device);
-	offset = pcicap_find(device->config, PCICAP_ID_PM);
-	facts.not_d0 = device->is_dead ||
-	               (offset >= 0 &&
-	                !pcicap_read16(device->config, (size_t)offset + PM_CONTROL, &control) &&
-	                control & PM_STATE_MASK);
+	/* A VF sleeps with its PF (PCIe Base 9.6.2). */
+	facts.not_d0 = is_asleep(device) || (pf && is_asleep(pf));
 	if (mask_bits > 0 && mask_bits < ADDRESS_BITS_UNKNOWN)
 		facts.address_bits = (uint8_t)mask_bits;
 	read_payload(device, &facts);

@@ -21,6 +21,7 @@ struct path {
 	int read_top;
 	struct p2pdma_hazard *hazards;
 	size_t count;
+	size_t most;
 };
 
 static const struct hazard_facts *facts_of(const struct path *path,
@@ -89,6 +90,19 @@ static void check_provider_leg(struct path *path)
 	}
 }
 
+/* Below a bridge that sleeps nothing need be awake; what goes further up finds it on a leg. */
+static void check_common_node(struct path *path)
+{
+	const struct p2pdma_device *common = path->segment.common;
+	int depth = common ? common->depth : 0;
+	enum p2pdma_op ops = (path->write_top == depth ? P2PDMA_OP_WRITE : 0) |
+	                     (path->read_top == depth ? P2PDMA_OP_READ : 0);
+
+	if (common && !path->is_same && facts_of(path, common)->not_d0)
+		stop(path, common->is_dead ? P2PDMA_HAZARD_NO_ANSWER : P2PDMA_HAZARD_NOT_D0, ops,
+		     common);
+}
+
 static void check_client_leg(struct path *path)
 {
 	for (const struct p2pdma_device *at = path->client; at; at = next_up(path, at)) {
@@ -128,8 +142,10 @@ static void check_address_width(struct path *path)
 	const struct hazard_facts *facts = facts_of(path, path->provider);
 	uint8_t needed = facts->bar < 0 ? 0 : hazard_bits_needed(&facts->range);
 	uint8_t has = facts_of(path, path->client)->address_bits;
+	bool has_iova = path->client->function->iommu == P2PDMA_IOMMU_TRANSLATED &&
+	                !path->segment.write_is_near;
 
-	if (needed > has)
+	if (needed > has && !has_iova)
 		add(path, P2PDMA_STOPS, P2PDMA_HAZARD_ADDRESS_WIDTH, P2PDMA_OP_BOTH, path->client,
 		    needed, has);
 }
@@ -219,8 +235,9 @@ int hazard_list(const struct p2pdma_routes *routes, const struct p2pdma_device *
 		.segment = segment_of_pair(routes, provider, client),
 		.is_same = provider == client,
 	};
-	/* At most three a node, and twelve that concern the pair. */
-	size_t most = 3 * ((size_t)provider->depth + client->depth) + 12;
+	/* At most five a node (memory, window, power, link speed and width), and twelve of the
+	 * pair. */
+	size_t most = 5 * ((size_t)provider->depth + client->depth + 1) + 12;
 	int top = path.segment.common ? path.segment.common->depth : 0;
 
 	if (path.is_same)
@@ -228,9 +245,11 @@ int hazard_list(const struct p2pdma_routes *routes, const struct p2pdma_device *
 	path.hazards = calloc(most, sizeof(*path.hazards));
 	if (!path.hazards)
 		return -ENOMEM;
-	path.write_top = path.segment.request == P2PDMA_TURN_DIRECT ? top : 0;
-	path.read_top = path.segment.completion == P2PDMA_TURN_DIRECT ? path.write_top : 0;
+	path.write_top = path.segment.write_is_near ? top : 0;
+	path.read_top = path.segment.read_is_near ? top : 0;
+	path.most = most;
 	check_provider_leg(&path);
+	check_common_node(&path);
 	check_client_leg(&path);
 	if (!path.is_same) {
 		check_payload(&path, P2PDMA_OP_WRITE, client, path.write_top);

@@ -3,17 +3,22 @@
 
 #include "pcicap.h"
 
-#define CONFIG_SIZE     4096
-#define STATUS          0x06
-#define STATUS_CAP_LIST 0x10
-#define CAP_POINTER     0x34
-#define EXT_BASE        0x100
-#define ACS_CAPABILITY  0x04
-#define ACS_CONTROL     0x06
-#define ACS_VECTOR      0x08
-#define ACS_PCH_CONTROL 0x08
-#define ATS_CONTROL     0x06
-#define ATS_ENABLE      0x8000
+#define CONFIG_SIZE         4096
+#define STATUS              0x06
+#define STATUS_CAP_LIST     0x10
+#define HEADER_TYPE         0x0e
+#define HEADER_CARDBUS      2
+#define CARDBUS_CAP_POINTER 0x14
+#define CAP_POINTER         0x34
+#define EXT_BASE            0x100
+#define ACS_CAPABILITY      0x04
+#define ACS_CONTROL         0x06
+#define ACS_VECTOR          0x08
+#define ACS_PCH_CONTROL     0x08
+#define ARI_CONTROL         0x06
+#define ARI_ACS_GROUPS      0x0002
+#define ATS_CONTROL         0x06
+#define ATS_ENABLE          0x8000
 
 /* Every capability takes at least 4 bytes (8 for an extended one with content), so a longer walk
  * loops. */
@@ -49,7 +54,7 @@ int pcicap_read32(struct pcicap_config cfg, size_t offset, uint32_t *ret_value)
 int pcicap_find(struct pcicap_config cfg, uint8_t id)
 {
 	uint16_t status, entry;
-	uint8_t offset;
+	uint8_t offset, header;
 	int r;
 
 	r = pcicap_read16(cfg, STATUS, &status);
@@ -57,7 +62,10 @@ int pcicap_find(struct pcicap_config cfg, uint8_t id)
 		return r;
 	if (!(status & STATUS_CAP_LIST))
 		return -ENOENT;
-	r = pcicap_read8(cfg, CAP_POINTER, &offset);
+	if (pcicap_read8(cfg, HEADER_TYPE, &header))
+		return -ENODATA;
+	r = pcicap_read8(cfg, (header & 0x7f) == HEADER_CARDBUS ? CARDBUS_CAP_POINTER : CAP_POINTER,
+	                 &offset);
 	if (r)
 		return r;
 	for (int i = 0; i < MAX_CAPS; i++) {
@@ -68,12 +76,12 @@ int pcicap_find(struct pcicap_config cfg, uint8_t id)
 		if (r)
 			return r;
 		if ((entry & 0xff) == 0xff)
-			return -ENOENT;
+			return -EIO;
 		if ((entry & 0xff) == id)
 			return offset;
 		offset = entry >> 8;
 	}
-	return -ENOENT;
+	return -EIO;
 }
 
 int pcicap_find_ext(struct pcicap_config cfg, uint16_t id)
@@ -86,8 +94,10 @@ int pcicap_find_ext(struct pcicap_config cfg, uint16_t id)
 		r = pcicap_read32(cfg, offset, &header);
 		if (r)
 			return r;
-		/* All zero at the start: an empty list.  All ones: nothing answers there. */
-		if (header == 0xffffffff || (i == 0 && header == 0))
+		if (header == 0xffffffff)
+			return -EIO;
+		/* All zero at the start is an empty list. */
+		if (i == 0 && header == 0)
 			return -ENOENT;
 		if ((header & 0xffff) == id)
 			return offset;
@@ -95,7 +105,7 @@ int pcicap_find_ext(struct pcicap_config cfg, uint16_t id)
 		if (offset < EXT_BASE)
 			return -ENOENT;
 	}
-	return -ENOENT;
+	return -EIO;
 }
 
 static bool is_conventional(enum p2pdma_kind kind)
@@ -130,25 +140,26 @@ static int find_ext_of(struct pcicap_config cfg, enum p2pdma_kind kind, uint16_t
 }
 
 void pcicap_read_acs(struct pcicap_config cfg, enum p2pdma_kind kind, struct p2pdma_acs *ret_acs,
-                     enum p2pdma_known *ret_kernel_redirects)
+                     enum p2pdma_known *ret_kernel_redirects, uint16_t *ret_kernel_control)
 {
 	const uint16_t redirecting =
 		P2PDMA_ACS_REQ_REDIR | P2PDMA_ACS_CMPLT_REDIR | P2PDMA_ACS_EGRESS_CTRL;
 	int offset = find_ext_of(cfg, kind, PCICAP_EXT_ACS);
 	size_t control_offset = ACS_CONTROL;
 	struct p2pdma_acs acs = { .known = P2PDMA_YES };
-	uint16_t kernel_control;
 
 	*ret_acs = (struct p2pdma_acs){ .known = P2PDMA_UNKNOWN };
 	*ret_kernel_redirects = P2PDMA_UNKNOWN;
-	if (offset == -ENOENT) {
+	*ret_kernel_control = 0;
+	if (offset == -ENOENT)
 		ret_acs->known = P2PDMA_NO;
+	/* Where a list is broken, Linux finds nothing; what the port does is another matter. */
+	if (offset == -ENOENT || offset == -EIO)
 		*ret_kernel_redirects = P2PDMA_NO;
-	}
 	if (offset < 0)
 		return;
-	if (!pcicap_read16(cfg, (size_t)offset + ACS_CONTROL, &kernel_control))
-		*ret_kernel_redirects = kernel_control & redirecting ? P2PDMA_YES : P2PDMA_NO;
+	if (!pcicap_read16(cfg, (size_t)offset + ACS_CONTROL, ret_kernel_control))
+		*ret_kernel_redirects = *ret_kernel_control & redirecting ? P2PDMA_YES : P2PDMA_NO;
 	if (has_pch_layout(cfg, kind))
 		control_offset = ACS_PCH_CONTROL;
 	if (!pcicap_read16(cfg, (size_t)offset + ACS_CAPABILITY, &acs.capability) &&
@@ -171,6 +182,18 @@ int pcicap_egress_bit(struct pcicap_config cfg, enum p2pdma_kind kind, unsigned 
 	    pcicap_read32(cfg, (size_t)offset + ACS_VECTOR + index / 32 * 4, &vector))
 		return -ENODATA;
 	return vector >> index % 32 & 1;
+}
+
+enum p2pdma_known pcicap_function_groups(struct pcicap_config cfg, enum p2pdma_kind kind)
+{
+	int offset = find_ext_of(cfg, kind, PCICAP_EXT_ARI);
+	uint16_t control;
+
+	if (offset == -ENOENT)
+		return P2PDMA_NO;
+	if (offset < 0 || pcicap_read16(cfg, (size_t)offset + ARI_CONTROL, &control))
+		return P2PDMA_UNKNOWN;
+	return control & ARI_ACS_GROUPS ? P2PDMA_YES : P2PDMA_NO;
 }
 
 enum p2pdma_known pcicap_ats_enabled(struct pcicap_config cfg, enum p2pdma_kind kind)

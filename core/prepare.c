@@ -183,10 +183,22 @@ static void fill_columns(struct p2pdma_routes *routes, uint32_t i)
 
 	routes->payload[i] = facts->payload == MPS_UNKNOWN ? 0 : facts->payload;
 	routes->address_bits[i] = RULE(ADDRESS_WIDTH) ? facts->address_bits : ADDRESS_BITS_UNKNOWN;
+	routes->far_address_bits[i] = device->function->iommu == P2PDMA_IOMMU_TRANSLATED
+	                                      ? ADDRESS_BITS_UNKNOWN
+	                                      : routes->address_bits[i];
+	routes->bridge_mask[i] = device->header_type ? CODE_JUDGED : 0;
 	trouble = parent == NO_INDEX || !RULE(PAYLOAD) ? 0
 	                                               : routes->small[routes->payload[i]][parent];
 	routes->write_trouble[i] =
 		trouble > routes->client_trouble[i] ? trouble : routes->client_trouble[i];
+}
+
+/* Whether what leaves this client's root port for another may be blocked there. */
+static bool has_root_egress(const struct p2pdma_routes *routes, const struct p2pdma_device *client)
+{
+	struct segment elsewhere = { .common = NULL };
+
+	return segment_root_egress(routes, &elsewhere, client) != NULL;
 }
 
 /* Narrows the translation columns to what concerns each client, and lists the clients concerned. */
@@ -202,7 +214,8 @@ static void mark_special(struct p2pdma_routes *routes)
 			routes->trans_blocked[i] = 0;
 		if (ats == P2PDMA_NO)
 			routes->trans_unknown[i] = 0;
-		if (ats != P2PDMA_NO || routes->info.virtual_machine)
+		if (ats != P2PDMA_NO || routes->info.virtual_machine ||
+		    routes->facts[i].command_unknown || has_root_egress(routes, device))
 			routes->special[routes->special_count++] = i;
 	}
 }
@@ -212,11 +225,11 @@ static int allocate(struct p2pdma_routes *routes)
 	uint16_t **const columns[] = {
 		&routes->depth,          &routes->kernel_redirects, &routes->kernel_unknown,
 		&routes->client_trouble, &routes->write_trouble,    &routes->provider_trouble,
-		&routes->payload,        &routes->address_bits,     &routes->trans_blocked,
-		&routes->trans_unknown,  &routes->no_forward,       &routes->small[0],
-		&routes->small[1],       &routes->small[2],         &routes->small[3],
-		&routes->small[4],       &routes->small[5],         &routes->small[6],
-		&routes->small[7],
+		&routes->payload,        &routes->address_bits,     &routes->far_address_bits,
+		&routes->bridge_mask,    &routes->trans_blocked,    &routes->trans_unknown,
+		&routes->no_forward,     &routes->small[0],         &routes->small[1],
+		&routes->small[2],       &routes->small[3],         &routes->small[4],
+		&routes->small[5],       &routes->small[6],         &routes->small[7],
 	};
 	const size_t column_count = sizeof(columns) / sizeof(columns[0]);
 

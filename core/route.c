@@ -5,15 +5,12 @@
 #include "routes.h"
 #include "rule.h"
 
-/* Fields of a packed code; struct p2pdma_route unpacked. */
-#define CODE_MAP_TYPE    0
-#define CODE_WRITE       3
-#define CODE_READ        5
-#define CODE_REQUEST     7
-#define CODE_COMPLETION  10
-#define CODE_STOPS       13
-#define CODE_DISTANCE    16
 #define DISTANCE_UNKNOWN 0xffff
+
+/* Verdicts and turns of a bridge. */
+#define CODE_UNKNOWN                                                                  \
+	(P2PDMA_VERDICT_UNKNOWN << CODE_WRITE | P2PDMA_VERDICT_UNKNOWN << CODE_READ | \
+	 P2PDMA_TURN_UNKNOWN << CODE_REQUEST | P2PDMA_TURN_UNKNOWN << CODE_COMPLETION)
 
 #define WORSE(a, b) ((a) > (b) ? (a) : (b))
 
@@ -63,12 +60,10 @@ static void fill(const struct p2pdma_routes *routes, const struct segment *segme
 	const struct hazard_facts *facts = &routes->facts[provider->index];
 	const uint32_t pi = provider->index;
 	const uint16_t top = segment->common ? segment->common->depth : 0;
-	const bool write_direct = segment->request == P2PDMA_TURN_DIRECT;
-	const bool read_direct = write_direct && segment->completion == P2PDMA_TURN_DIRECT;
 	/* A TLP that leaves the direct way goes all the way up and down. */
 	const uint16_t near_top = segment->is_same ? (uint16_t)(top - 1) : top;
-	const uint16_t write_top = write_direct ? near_top : 0;
-	const uint16_t read_top = read_direct ? near_top : 0;
+	const uint16_t write_top = segment->write_is_near ? near_top : 0;
+	const uint16_t read_top = segment->read_is_near ? near_top : 0;
 	const uint16_t write_payload = smallest_payload(routes, pi, write_top);
 	const uint16_t *small = routes->small[routes->payload[pi]];
 	const uint16_t bits_needed =
@@ -91,6 +86,9 @@ static void fill(const struct p2pdma_routes *routes, const struct segment *segme
 	stop_write = stop_read = hazard_closed(facts) && RULE(PROVIDER_CLOSED);
 	stop_write |= routes->provider_trouble[pi] > write_top;
 	stop_read |= routes->provider_trouble[pi] > read_top;
+	/* Below a bridge that sleeps nothing need be awake. */
+	if (segment->common && routes->facts[segment->common->index].not_d0 && RULE(NOT_D0))
+		stop_write = stop_read = true;
 	/* Completions are the provider's to send; its own leg receives them too. */
 	stop_read |= small[pi] > read_top && RULE(PAYLOAD);
 
@@ -110,7 +108,9 @@ static void fill(const struct p2pdma_routes *routes, const struct segment *segme
 	const uint16_t *restrict write_trouble = routes->write_trouble;
 	const uint16_t *restrict client_trouble = routes->client_trouble;
 	const uint16_t *restrict payload = routes->payload;
-	const uint16_t *restrict bits = routes->address_bits;
+	const uint16_t *restrict bits =
+		segment->write_is_near ? routes->address_bits : routes->far_address_bits;
+	const uint16_t *restrict bridge_mask = routes->bridge_mask;
 
 	/* No branch in here, and 16 bits throughout: compilers make vectors of it. */
 	for (uint32_t i = first; i < end; i++) {
@@ -121,12 +121,14 @@ static void fill(const struct p2pdma_routes *routes, const struct segment *segme
 			(write_trouble[i] > write_top) | (payload[i] > write_payload) | narrow;
 		const uint16_t no_read =
 			(client_trouble[i] > read_top) | (small[i] > read_top) | narrow;
+		const uint16_t mask = segment->is_same ? 0 : bridge_mask[i];
 		const uint16_t low =
 			(uint16_t)((base ^ (redirected & to_far) ^ (unread & to_unknown)) |
 		                   no_write << CODE_STOPS | no_read << (CODE_STOPS + 1));
 		const uint16_t distance = (uint16_t)(depth[i] + distance_base) | no_distance;
 
-		codes[i - first] = low | (uint32_t)distance << CODE_DISTANCE;
+		codes[i - first] = (uint16_t)((low & ~mask) | (CODE_UNKNOWN & mask)) |
+		                   (uint32_t)distance << CODE_DISTANCE;
 	}
 }
 

@@ -15,12 +15,21 @@
 #include "routes.h"
 #include "rule.h"
 
-static bool trusted(const struct hostbridge_row *provider, const struct hostbridge_row *client,
-                    bool is_same)
+/* Whether a root complex is trusted by a row; unknown where what decides was not captured. */
+static enum p2pdma_known trusts(const struct root_trust *root, const struct hostbridge_row *row,
+                                bool is_same)
 {
-	if (is_same)
-		return provider;
-	return provider && client && !provider->same_only && !client->same_only;
+	if (root->is_unknown)
+		return P2PDMA_UNKNOWN;
+	return row && (is_same || !row->same_only) ? P2PDMA_YES : P2PDMA_NO;
+}
+
+/* Both have to be trusted: one no is a no. */
+static enum p2pdma_known both(enum p2pdma_known a, enum p2pdma_known b)
+{
+	if (a == P2PDMA_NO || b == P2PDMA_NO)
+		return P2PDMA_NO;
+	return a == P2PDMA_YES && b == P2PDMA_YES ? P2PDMA_YES : P2PDMA_UNKNOWN;
 }
 
 /* Linux: host_bridge_whitelist() and cpu_supports_p2pdma(). */
@@ -29,13 +38,17 @@ struct far_side routes_far_side(const struct p2pdma_routes *routes, uint32_t pro
 {
 	const struct root_trust *a = &routes->roots[provider_root];
 	const struct root_trust *b = &routes->roots[client_root];
-	bool is_same = provider_root == client_root, is_unknown = a->is_unknown || b->is_unknown;
+	bool is_same = provider_root == client_root;
 	bool is_zen = routes->info.cpu == P2PDMA_CPU_AMD_ZEN && RULE(CPU_AMD_ZEN);
+	enum p2pdma_known kernel =
+		both(trusts(a, a->kernel_row, is_same), trusts(b, b->kernel_row, is_same));
+	enum p2pdma_known wire =
+		both(trusts(a, a->wire_row, is_same), trusts(b, b->wire_row, is_same));
 	struct far_side far;
 
-	if (is_zen || trusted(a->kernel_row, b->kernel_row, is_same))
+	if (is_zen || kernel == P2PDMA_YES)
 		far.map_type = P2PDMA_MAP_THRU_HOST_BRIDGE;
-	else if (is_unknown || routes->info.cpu == P2PDMA_CPU_AUTO)
+	else if (kernel == P2PDMA_UNKNOWN || routes->info.cpu == P2PDMA_CPU_AUTO)
 		far.map_type = P2PDMA_MAP_UNKNOWN;
 	else
 		far.map_type = P2PDMA_MAP_NOT_SUPPORTED;
@@ -44,7 +57,7 @@ struct far_side routes_far_side(const struct p2pdma_routes *routes, uint32_t pro
 	/* Where the tree's top was not captured, the path may not meet a root complex at all. */
 	if (a->is_missing || b->is_missing)
 		return far;
-	if (is_zen || trusted(a->wire_row, b->wire_row, is_same))
+	if (is_zen || wire == P2PDMA_YES)
 		far.write = far.read = P2PDMA_ROOT_COMPLEX;
 	if ((a->refuses_reads || b->refuses_reads) && RULE(REFUSES_READS))
 		far.read = P2PDMA_BLOCKED;
@@ -70,12 +83,24 @@ static int port_number(const struct p2pdma_device *port)
 	return (int)(link >> 24);
 }
 
+/* Whether egress vectors on a function's bus may count function groups instead of functions. */
+static bool may_count_groups(const struct p2pdma_device *function)
+{
+	struct p2pdma_bdf first = function->function->bdf;
+	const struct p2pdma_device *zero;
+
+	first.devfn = 0;
+	zero = topology_find(function->machine, first);
+	return pcicap_function_groups(function->config, function->kind) != P2PDMA_NO ||
+	       (zero && pcicap_function_groups(zero->config, zero->kind) != P2PDMA_NO);
+}
+
 /* The number of a function in its siblings' egress vectors; with ARI all 8 bits count. */
 static int function_number(const struct p2pdma_device *function, const struct p2pdma_device *peer)
 {
 	uint8_t devfn = function->function->bdf.devfn;
 
-	if (function->function->bdf.bus != peer->function->bdf.bus)
+	if (function->function->bdf.bus != peer->function->bdf.bus || may_count_groups(peer))
 		return -ENODATA;
 	return (devfn | peer->function->bdf.devfn) & 0xf8 ? devfn : devfn & 0x7;
 }
@@ -229,21 +254,32 @@ static void decide_verdicts(const struct p2pdma_routes *routes, struct segment *
 	completion = verdict_of(routes, segment, segment->completion, segment->far.read);
 	segment->write = verdict_of(routes, segment, segment->request, segment->far.write);
 	segment->read = request > completion ? request : completion;
+	segment->write_is_near = segment->request == P2PDMA_TURN_DIRECT;
+	segment->read_is_near = segment->write_is_near && segment->completion == P2PDMA_TURN_DIRECT;
+}
+
+/* Ports have rules of their own for their own memory (ACS Enhanced Capability), which are not
+ * judged. */
+static void judge_bridge(struct segment *segment, const struct p2pdma_device *device)
+{
+	if (!device->header_type || segment->is_same)
+		return;
+	both_turns(segment, P2PDMA_TURN_UNKNOWN, P2PDMA_REASON_BRIDGE_TARGET, device);
+	segment->write = segment->read = P2PDMA_VERDICT_UNKNOWN;
 }
 
 bool segment_bar_unseen(const struct p2pdma_routes *routes, const struct segment *segment)
 {
+	const struct hazard_facts *facts = &routes->facts[segment->provider->index];
+	bool is_unseen =
+		hazard_bar_unseen(facts) || (facts->command_unknown && !segment->provider->is_vf);
+
 	/* A dead provider stops everything anyway. */
-	return hazard_bar_unseen(&routes->facts[segment->provider->index]) && !segment->is_same &&
-	       !segment->provider->is_dead;
+	return is_unseen && !segment->is_same && !segment->provider->is_dead;
 }
 
-/* A target whose BAR is out of sight is no yes: nobody knows what its address would be routed to.
- */
-static void judge_unseen_bar(const struct p2pdma_routes *routes, struct segment *segment)
+static void doubt(struct segment *segment)
 {
-	if (!segment_bar_unseen(routes, segment))
-		return;
 	if (segment->write < P2PDMA_VERDICT_UNKNOWN)
 		segment->write = P2PDMA_VERDICT_UNKNOWN;
 	if (segment->read < P2PDMA_VERDICT_UNKNOWN)
@@ -268,52 +304,58 @@ struct segment segment_of(const struct p2pdma_routes *routes, const struct p2pdm
 	                              client_port ? client_port->root : provider->root);
 	decide_turns(&segment);
 	decide_verdicts(routes, &segment);
-	judge_unseen_bar(routes, &segment);
+	judge_bridge(&segment, provider);
+	if (segment_bar_unseen(routes, &segment))
+		doubt(&segment);
 	return segment;
 }
 
-/* TransBlk blocks the translated requests of a client whose ATS is on (PCIe Base 6.12.1.1). */
+/*
+ * TransBlk blocks the translated requests of a client whose ATS is on (PCIe Base 6.12.1.1), at
+ * every root and downstream port they pass: below the common node, or all the way up when they are
+ * redirected.
+ */
 static void worsen_by_translation(const struct p2pdma_routes *routes, struct segment *segment,
                                   const struct p2pdma_device *client)
 {
-	uint16_t top = segment->common ? segment->common->depth : 0;
+	uint16_t top = segment->common && segment->request != P2PDMA_TURN_REDIRECT
+	                       ? segment->common->depth
+	                       : 0;
 	uint16_t blocked = routes->trans_blocked[client->index];
 	uint16_t unknown = routes->trans_unknown[client->index];
-	const struct p2pdma_device *port = segment->client_port;
 
-	if (blocked <= top) /* not on this leg */
-		blocked = 0;
-	if (unknown <= top)
-		unknown = 0;
-	if (segment->common && topology_is_link(segment->common)) {
-		enum p2pdma_known ats = pcicap_ats_enabled(client->config, client->kind);
-		bool blocks =
-			port->acs.known == P2PDMA_YES && port->acs.control & P2PDMA_ACS_TRANS_BLK;
-
-		if (ats == P2PDMA_YES && blocks)
-			blocked = port->depth;
-		else if (ats != P2PDMA_NO && (blocks || port->acs.known == P2PDMA_UNKNOWN))
-			unknown = port->depth;
-	}
-	if (blocked && RULE(TRANS_BLK))
+	if (blocked > top && RULE(TRANS_BLK))
 		segment->request = explain(&segment->request_reason, P2PDMA_TURN_BLOCKED,
 		                           P2PDMA_REASON_TRANS_BLK,
 		                           routes_at_depth(routes, client, blocked), 0);
-	else if (unknown && segment->request < P2PDMA_TURN_UNKNOWN)
+	else if (unknown > top && segment->request < P2PDMA_TURN_UNKNOWN)
 		segment->request = explain(&segment->request_reason, P2PDMA_TURN_UNKNOWN,
 		                           P2PDMA_REASON_ACS_UNKNOWN,
 		                           routes_at_depth(routes, client, unknown), 0);
 }
 
-/* QEMU's own models: Red Hat's and QEMU's vendor IDs, and its default subsystem. */
+const struct p2pdma_device *segment_root_egress(const struct p2pdma_routes *routes,
+                                                const struct segment *segment,
+                                                const struct p2pdma_device *client)
+{
+	const struct p2pdma_device *port = routes_at_depth(routes, client, 1);
+	const uint16_t bits = P2PDMA_ACS_EGRESS_CTRL | P2PDMA_ACS_REQ_REDIR;
+
+	if (segment->common || !RULE(ROOT_EGRESS) || port->kind != P2PDMA_KIND_ROOT_PORT ||
+	    port->acs.known != P2PDMA_YES || (port->acs.control & bits) != P2PDMA_ACS_EGRESS_CTRL)
+		return NULL;
+	return port;
+}
+
+/* QEMU's own models: its vendor IDs, or its default subsystem.  A passed-through virtio card has
+ * neither. */
 static bool is_qemu_model(const struct p2pdma_device *device)
 {
-	uint16_t subsystem = 0;
+	uint32_t subsystem = 0;
 
 	if (device->header_type == 0)
-		pcicap_read16(device->config, 0x2c, &subsystem);
-	return device->vendor == 0x1b36 || device->vendor == 0x1af4 || device->vendor == 0x1234 ||
-	       subsystem == 0x1af4;
+		pcicap_read32(device->config, 0x2c, &subsystem);
+	return device->vendor == 0x1b36 || device->vendor == 0x1234 || subsystem == 0x11001af4;
 }
 
 bool segment_is_qemu(const struct p2pdma_routes *routes, const struct p2pdma_device *provider,
@@ -357,13 +399,19 @@ void segment_narrow(const struct p2pdma_routes *routes, struct segment *segment,
 {
 	if (segment->is_same)
 		return;
-	if (segment->is_judged || !segment->common) {
-		worsen_by_translation(routes, segment, client);
-		decide_verdicts(routes, segment);
-	}
+	/* Anew, since a bridge as provider has had its turns overruled. */
+	decide_turns(segment);
+	worsen_by_translation(routes, segment, client);
+	decide_verdicts(routes, segment);
+	if (segment_root_egress(routes, segment, client) ||
+	    (routes->facts[client->index].command_unknown && !client->is_dead))
+		doubt(segment);
 	if (routes->info.virtual_machine && RULE(VIRTUAL))
 		judge_virtual(routes, segment, client);
-	judge_unseen_bar(routes, segment);
+	judge_bridge(segment, segment->provider);
+	judge_bridge(segment, client);
+	if (segment_bar_unseen(routes, segment))
+		doubt(segment);
 }
 
 struct segment segment_of_pair(const struct p2pdma_routes *routes,

@@ -6,6 +6,8 @@
 #include "topology.h"
 
 #define HEADER_TYPE        0x0e
+#define CLASS_AND_REVISION 0x08
+#define CLASS_HOST_BRIDGE  0x0600
 #define SECONDARY_BUS      0x19
 #define SUBORDINATE_BUS    0x1a
 #define SRIOV_CONTROL      0x08
@@ -118,7 +120,8 @@ static void decode(struct build *build, uint32_t position)
 		pcicap_read8(node->config, SECONDARY_BUS, &node->secondary);
 		pcicap_read8(node->config, SUBORDINATE_BUS, &node->subordinate);
 	}
-	pcicap_read_acs(node->config, node->kind, &node->acs, &node->kernel_redirects);
+	pcicap_read_acs(node->config, node->kind, &node->acs, &node->kernel_redirects,
+	                &node->kernel_control);
 	if (!node->is_dead && node->vendor == 0xffff && node->config.len)
 		node->is_vf = true;
 }
@@ -150,7 +153,7 @@ static void mark_vfs(struct build *build, uint32_t position, size_t *lookups)
 		at = find_in_snapshot(snapshot, (struct p2pdma_bdf){ bdf.domain, (uint8_t)(id >> 8),
 		                                                     (uint8_t)id });
 		if (at == NO_INDEX || build->nodes[at].physfn != NO_INDEX ||
-		    snapshot->functions[at].has_physfn)
+		    build->nodes[at].header_type || snapshot->functions[at].has_physfn)
 			continue;
 		vf = &build->nodes[at];
 		vf->is_vf = true;
@@ -191,7 +194,9 @@ static void link_physfn(struct build *build, uint32_t position)
 	distance = (uint32_t)((vf->function->bdf.bus << 8 | vf->function->bdf.devfn) -
 	                      (pf->function->bdf.bus << 8 | pf->function->bdf.devfn)) -
 	           offset;
-	vf->vf_number = stride ? distance / stride : 0;
+	/* The OS knows whose VF it is; that its number makes no sense here only costs its address.
+	 */
+	vf->vf_number = stride && distance <= UINT16_MAX ? distance / stride : 0;
 }
 
 static int compare_owner(const void *left, const void *right)
@@ -219,10 +224,11 @@ static void collect_owners(struct build *build)
 		qsort(build->owners, build->owner_count, sizeof(*build->owners), compare_owner);
 }
 
-/* The bridge that owns a bus; the lowest address wins when several claim it. */
-static uint32_t owner_of(const struct build *build, uint32_t domain, uint8_t bus)
+/* How many bridges claim a bus, and one of them. */
+static size_t claims_on(const struct build *build, uint32_t domain, uint8_t bus,
+                        uint32_t *ret_owner)
 {
-	size_t low = 0, high = build->owner_count;
+	size_t low = 0, high = build->owner_count, count = 0;
 
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
@@ -233,26 +239,66 @@ static uint32_t owner_of(const struct build *build, uint32_t domain, uint8_t bus
 		else
 			high = middle;
 	}
-	if (low == build->owner_count || build->owners[low].domain != domain ||
-	    build->owners[low].bus != bus)
-		return NO_INDEX;
-	return build->owners[low].node;
+	*ret_owner = NO_INDEX;
+	for (; low + count < build->owner_count && build->owners[low + count].domain == domain &&
+	       build->owners[low + count].bus == bus;
+	     count++)
+		*ret_owner = build->owners[low + count].node;
+	return count;
 }
 
-/* Whether a function can only sit behind a link that the capture does not show. */
-static bool needs_link_above(const struct p2pdma_device *node)
+/* The bridge that owns a bus; none when several claim it, for then nobody knows whose it is. */
+static uint32_t owner_of(const struct build *build, uint32_t domain, uint8_t bus)
 {
+	uint32_t owner;
+
+	return claims_on(build, domain, bus, &owner) == 1 ? owner : NO_INDEX;
+}
+
+/* What the functions on a bus without an owner say about it. */
+enum evidence {
+	EVIDENCE_NONE = 0,
+	EVIDENCE_ROOT = 1,  /* something that only a root bus has */
+	EVIDENCE_INNER = 2, /* something that only sits behind a bridge */
+};
+
+static enum evidence evidence_of(const struct p2pdma_device *node)
+{
+	uint32_t class_and_revision;
+
 	switch (node->kind) {
 	case P2PDMA_KIND_UPSTREAM_PORT:
 	case P2PDMA_KIND_DOWNSTREAM_PORT:
-		return true;
-	case P2PDMA_KIND_ENDPOINT:
-	case P2PDMA_KIND_PCIE_TO_PCI:
-		/* Hypervisors put endpoints on bus 0, so there it proves nothing. */
-		return node->function->bdf.bus != 0;
+		return EVIDENCE_INNER;
+	case P2PDMA_KIND_ROOT_PORT:
+	case P2PDMA_KIND_RC_ENDPOINT:
+		return EVIDENCE_ROOT;
 	default:
-		return false;
+		if (!pcicap_read32(node->config, CLASS_AND_REVISION, &class_and_revision) &&
+		    class_and_revision >> 16 == CLASS_HOST_BRIDGE && node->header_type == 0)
+			return EVIDENCE_ROOT;
+		return EVIDENCE_NONE;
 	}
+}
+
+/*
+ * Whether the capture lacks what is above a bus without an owner.  What the OS said decides.
+ * Otherwise bus 0 is a root bus (hypervisors put endpoints there), and any other needs evidence:
+ * `lspci -s` gives fragments.
+ */
+static bool is_top_missing(const struct build *build, uint32_t first, unsigned int evidence)
+{
+	const struct snapshot_function *function = build->nodes[first].function;
+	struct p2pdma_bdf bus = { function->bdf.domain, function->bdf.bus, 0 };
+	uint32_t owner;
+
+	if (claims_on(build, bus.domain, bus.bus, &owner))
+		return true;
+	if (function->has_root_bus)
+		return compare_bdf(function->root_bus, bus) != 0;
+	if (evidence & EVIDENCE_INNER)
+		return true;
+	return bus.bus && !(evidence & EVIDENCE_ROOT);
 }
 
 /* Gives every function on a bus without an owner its root bus, and finds roots that are not. */
@@ -260,6 +306,7 @@ static void collect_roots(struct build *build)
 {
 	struct p2pdma_machine *machine = build->machine;
 	struct topology_root *root = NULL;
+	unsigned int evidence = 0;
 
 	for (uint32_t i = 0; i < build->count; i++) {
 		const struct p2pdma_device *node = &build->nodes[i];
@@ -280,10 +327,10 @@ static void collect_roots(struct build *build)
 		if (!root || compare_bdf(root->bus, bus)) {
 			root = &machine->roots[machine->root_count++];
 			*root = (struct topology_root){ .bus = bus, .root_device = i };
-			root->is_missing = function->has_root_bus
-			                           ? compare_bdf(function->root_bus, bus) != 0
-			                           : needs_link_above(node);
+			evidence = 0;
 		}
+		evidence |= evidence_of(node);
+		root->is_missing = is_top_missing(build, root->root_device, evidence);
 		build->root_of[i] = (uint32_t)(root - machine->roots);
 	}
 	/* A VF's root bus is its PF's; its own bus number may be nobody's. */
@@ -389,10 +436,11 @@ int topology_build(struct p2pdma_machine *machine)
 
 	for (uint32_t i = 0; i < count; i++)
 		decode(&build, i);
-	for (uint32_t i = 0; i < count; i++)
-		link_physfn(&build, i);
+	/* In this order: link_physfn() has to know which PFs are somebody's VF. */
 	for (uint32_t i = 0; i < count; i++)
 		mark_vfs(&build, i, &lookups);
+	for (uint32_t i = 0; i < count; i++)
+		link_physfn(&build, i);
 	collect_owners(&build);
 	link_parents(&build);
 	collect_roots(&build);

@@ -114,6 +114,11 @@ static void print_address(const struct p2pdma_explanation *explanation)
 		                                    : explanation->range.bus.addr);
 		break;
 	case P2PDMA_SPACE_UNKNOWN:
+		if (!explanation->range.bus.addr) {
+			printf("  address not known: where a VF's BAR%d begins takes its size, which was not captured\n",
+			       explanation->bar);
+			break;
+		}
 		printf("  address 0x%" PRIx64
 		       " of BAR%d, or an IOVA for it: the IOMMU's mode was not recorded\n",
 		       explanation->range.bus.addr, explanation->bar);

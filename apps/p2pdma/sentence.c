@@ -8,6 +8,14 @@
 
 #include "app.h"
 
+static void put_qemu(FILE *out, enum p2pdma_reason_code code)
+{
+	fputs(code == P2PDMA_REASON_QEMU
+	              ? "QEMU's own device models reach each other, whatever the ports say"
+	              : "QEMU's virtual IOMMU translates: a raw bus address faults, only an IOVA arrives",
+	      out);
+}
+
 /* How the turn at a port reads. */
 static void put_turn(FILE *out, const struct p2pdma_reason *reason, bool leads_up)
 {
@@ -63,6 +71,19 @@ static void put_turn(FILE *out, const struct p2pdma_reason *reason, bool leads_u
 	case P2PDMA_REASON_NOT_A_PORT:
 		fprintf(out, "%s is no port that routes by a known rule", at);
 		break;
+	case P2PDMA_REASON_COMMON_NODE:
+		fprintf(out, "below %s, and no ACS redirect on the way", at);
+		break;
+	case P2PDMA_REASON_KERNEL_REDIRECT:
+		fprintf(out, "ACS redirect at %s (%s%s%s )", at,
+		        reason->arg & P2PDMA_ACS_REQ_REDIR ? " ReqRedir+" : "",
+		        reason->arg & P2PDMA_ACS_CMPLT_REDIR ? " CmpltRedir+" : "",
+		        reason->arg & P2PDMA_ACS_EGRESS_CTRL ? " EgressCtrl+" : "");
+		break;
+	case P2PDMA_REASON_QEMU:
+	case P2PDMA_REASON_QEMU_TRANSLATED:
+		put_qemu(out, reason->code);
+		break;
 	case P2PDMA_REASON_PROFILE:
 		fputs("the rules of kernels before 6.0 are not known", out);
 		break;
@@ -115,12 +136,8 @@ static void put_consequence(FILE *out, const struct p2pdma_reason *reason, bool 
 	case P2PDMA_REASON_VIRTUAL:
 		fputs("; in a virtual machine the topology is no evidence", out);
 		break;
-	case P2PDMA_REASON_QEMU_TRANSLATED:
-		fputs("; QEMU's virtual IOMMU translates: a raw bus address faults, only an IOVA arrives",
-		      out);
-		break;
-	case P2PDMA_REASON_QEMU:
-		fputs("; QEMU's own device models reach each other", out);
+	case P2PDMA_REASON_COMMAND_UNSEEN:
+		fprintf(out, "; the Command register of %s was not captured", at);
 		break;
 	case P2PDMA_REASON_BAR_UNSEEN:
 		fprintf(out, "; the BARs of %s were not captured", at);

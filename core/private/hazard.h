@@ -13,6 +13,7 @@
 #define ADDRESS_BITS_UNKNOWN 64
 
 struct hazard_facts {
+	bool command_unknown; /* the Command register was not captured */
 	bool bus_master_off;
 	bool memory_off; /* as a bridge: its window is closed; as a provider: its BARs are */
 	bool not_d0;

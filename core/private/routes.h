@@ -19,6 +19,18 @@
 #include "hostbridge.h"
 #include "topology.h"
 
+/* Fields of a packed code (p2pdma_route_decode()). */
+#define CODE_MAP_TYPE   0
+#define CODE_WRITE      3
+#define CODE_READ       5
+#define CODE_REQUEST    7
+#define CODE_COMPLETION 10
+#define CODE_STOPS      13
+#define CODE_DISTANCE   16
+/* Both verdicts and both turns. */
+#define CODE_JUDGED \
+	(0x3 << CODE_WRITE | 0x3 << CODE_READ | 0x7 << CODE_REQUEST | 0x7 << CODE_COMPLETION)
+
 #define MPS_CODES 8 /* Max_Payload_Size encodings; 7 stands for not known */
 
 /* What is known of one root complex. */
@@ -55,7 +67,9 @@ struct p2pdma_routes {
 	uint16_t *write_trouble;    /* that, or a receiver of less payload than this client sends */
 	uint16_t *provider_trouble; /* deepest node that would not pass requests down to the BAR */
 	uint16_t *payload;          /* MPS code sent, 0 when not known */
-	uint16_t *address_bits;
+	uint16_t *address_bits;     /* of a client that programs a bus address */
+	uint16_t *far_address_bits; /* of one that programs an IOVA where it has to */
+	uint16_t *bridge_mask;      /* the fields of a code that a bridge as client makes unknown */
 	uint16_t *small[MPS_CODES]; /* deepest node whose MPS code is below the index */
 	uint16_t *trans_blocked;    /* deepest port that blocks this client's translated requests */
 	uint16_t *trans_unknown;    /* deepest port that may */
@@ -71,8 +85,10 @@ struct segment {
 	const struct p2pdma_device *common; /* NULL: none */
 	const struct p2pdma_device *client_port;
 	const struct p2pdma_device *provider_port;
-	bool is_judged; /* false: provider or client is itself a bridge on the path, or the same */
+	bool is_judged; /* false: provider or client is itself the common node, or the same */
 	bool is_same;
+	bool write_is_near; /* all TLPs stay below the common node */
+	bool read_is_near;
 	enum p2pdma_turn request;
 	enum p2pdma_turn completion;
 	struct p2pdma_reason request_reason;
@@ -99,6 +115,12 @@ struct segment segment_of_pair(const struct p2pdma_routes *routes,
 /* Whether both are QEMU's own models in a QEMU guest. */
 bool segment_is_qemu(const struct p2pdma_routes *routes, const struct p2pdma_device *provider,
                      const struct p2pdma_device *client);
+
+/* The client's root port, when its egress control may block what goes to another root port; or
+ * NULL. */
+const struct p2pdma_device *segment_root_egress(const struct p2pdma_routes *routes,
+                                                const struct segment *segment,
+                                                const struct p2pdma_device *client);
 
 /* Whether there is no yes because nobody knows where the provider's BAR lies. */
 bool segment_bar_unseen(const struct p2pdma_routes *routes, const struct segment *segment);

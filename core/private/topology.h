@@ -41,6 +41,7 @@ struct p2pdma_device {
 	bool is_dead; /* configuration space reads all ones: nothing answers */
 	struct p2pdma_acs acs;
 	enum p2pdma_known kernel_redirects; /* by the kernel's reading of the same bytes */
+	uint16_t kernel_control;            /* which */
 };
 
 /* A root bus, which is a host bridge. */

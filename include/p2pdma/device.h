@@ -159,7 +159,7 @@ struct p2pdma_bar {
 
 /**
  * p2pdma_device_bar() - one BAR of a function
- * @device: a device; for a VF the range cut out of its PF's VF BAR
+ * @device: a device; a VF's range is cut out of its PF's VF BAR (and begins with it without a size)
  * @bar: 0 to 5 (0 and 1 for a bridge)
  * @ret_bar: the range
  *

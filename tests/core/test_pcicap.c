@@ -70,14 +70,28 @@ static void a_list_that_leaves_the_bytes_is_unknown(void **state)
 	assert_int_equal(pcicap_find_ext(view(0x200), PCICAP_EXT_ACS), -ENODATA);
 }
 
-static void loops_end(void **state)
+/* Broken is not absent: a port whose list loops may have ACS all the same. */
+static void a_broken_list_is_neither_there_nor_absent(void **state)
 {
 	(void)state;
 	bytes[0x34] = 0x50;
 	put16(bytes, 0x50, 0x5001);
-	assert_int_equal(pcicap_find(view(256), PCICAP_ID_EXP), -ENOENT);
+	assert_int_equal(pcicap_find(view(256), PCICAP_ID_EXP), -EIO);
+	put16(bytes, 0x50, 0xffff);
+	assert_int_equal(pcicap_find(view(256), PCICAP_ID_EXP), -EIO);
 	put32(bytes, 0x100, 0x10010001);
-	assert_int_equal(pcicap_find_ext(view(4096), PCICAP_EXT_ACS), -ENOENT);
+	assert_int_equal(pcicap_find_ext(view(4096), PCICAP_EXT_ACS), -EIO);
+	put32(bytes, 0x100, 0xffffffff);
+	assert_int_equal(pcicap_find_ext(view(4096), PCICAP_EXT_ACS), -EIO);
+}
+
+static void a_cardbus_bridge_keeps_its_pointer_elsewhere(void **state)
+{
+	(void)state;
+	bytes[0x0e] = 0x82;
+	bytes[0x14] = 0xa0;
+	put16(bytes, 0xa0, 0x0001);
+	assert_int_equal(pcicap_find(view(256), PCICAP_ID_PM), 0xa0);
 }
 
 static void a_null_entry_first_is_walked_over(void **state)
@@ -93,33 +107,47 @@ static void an_unlinked_capability_is_not_found(void **state)
 	(void)state;
 	put32(bytes, 0x148, 0x0001000d);
 	assert_int_equal(pcicap_find_ext(view(4096), PCICAP_EXT_ACS), -ENOENT);
-	put32(bytes, 0x100, 0xffffffff);
-	assert_int_equal(pcicap_find_ext(view(4096), PCICAP_EXT_ACS), -ENOENT);
 }
 
 static void acs_distinguishes_absent_from_unknown(void **state)
 {
 	enum p2pdma_known redirects;
 	struct p2pdma_acs acs;
+	uint16_t control;
 
 	(void)state;
-	pcicap_read_acs(view(4096), P2PDMA_KIND_DOWNSTREAM_PORT, &acs, &redirects);
+	pcicap_read_acs(view(4096), P2PDMA_KIND_DOWNSTREAM_PORT, &acs, &redirects, &control);
 	assert_int_equal(acs.known, P2PDMA_NO);
 	assert_int_equal(redirects, P2PDMA_NO);
-	pcicap_read_acs(view(256), P2PDMA_KIND_DOWNSTREAM_PORT, &acs, &redirects);
+	pcicap_read_acs(view(256), P2PDMA_KIND_DOWNSTREAM_PORT, &acs, &redirects, &control);
 	assert_int_equal(acs.known, P2PDMA_UNKNOWN);
 	assert_int_equal(redirects, P2PDMA_UNKNOWN);
-	pcicap_read_acs(view(256), P2PDMA_KIND_PCI, &acs, &redirects);
+	pcicap_read_acs(view(256), P2PDMA_KIND_PCI, &acs, &redirects, &control);
 	assert_int_equal(acs.known, P2PDMA_NO);
 	put_acs(bytes, 0x7f, P2PDMA_ACS_CMPLT_REDIR);
-	pcicap_read_acs(view(4096), P2PDMA_KIND_DOWNSTREAM_PORT, &acs, &redirects);
+	pcicap_read_acs(view(4096), P2PDMA_KIND_DOWNSTREAM_PORT, &acs, &redirects, &control);
 	assert_int_equal(acs.known, P2PDMA_YES);
 	assert_int_equal(acs.capability, 0x7f);
 	assert_int_equal(acs.control, P2PDMA_ACS_CMPLT_REDIR);
 	assert_int_equal(redirects, P2PDMA_YES);
-	pcicap_read_acs(view(0x106), P2PDMA_KIND_DOWNSTREAM_PORT, &acs, &redirects);
+	assert_int_equal(control, P2PDMA_ACS_CMPLT_REDIR);
+	pcicap_read_acs(view(0x106), P2PDMA_KIND_DOWNSTREAM_PORT, &acs, &redirects, &control);
 	assert_int_equal(acs.known, P2PDMA_UNKNOWN);
 	assert_int_equal(redirects, P2PDMA_UNKNOWN);
+}
+
+/* Linux finds nothing in a broken list; the wire is another matter. */
+static void a_broken_list_is_no_redirect_to_the_kernel(void **state)
+{
+	enum p2pdma_known redirects;
+	struct p2pdma_acs acs;
+	uint16_t control;
+
+	(void)state;
+	put32(bytes, 0x100, 0xffffffff);
+	pcicap_read_acs(view(4096), P2PDMA_KIND_DOWNSTREAM_PORT, &acs, &redirects, &control);
+	assert_int_equal(acs.known, P2PDMA_UNKNOWN);
+	assert_int_equal(redirects, P2PDMA_NO);
 }
 
 /* The wire obeys dwords, the kernel's p2pdma reads words: 100-series PCH, root port a110. */
@@ -127,6 +155,7 @@ static void pch_root_ports_have_dword_registers(void **state)
 {
 	enum p2pdma_known redirects;
 	struct p2pdma_acs acs;
+	uint16_t control;
 
 	(void)state;
 	put16(bytes, 0, 0x8086);
@@ -134,13 +163,13 @@ static void pch_root_ports_have_dword_registers(void **state)
 	put32(bytes, 0x100, 0x0001000d);
 	put32(bytes, 0x104, 0x0000000f);
 	put32(bytes, 0x108, 0x0000000d);
-	pcicap_read_acs(view(4096), P2PDMA_KIND_ROOT_PORT, &acs, &redirects);
+	pcicap_read_acs(view(4096), P2PDMA_KIND_ROOT_PORT, &acs, &redirects, &control);
 	assert_int_equal(acs.capability, 0x0f);
 	assert_int_equal(acs.control, 0x0d);
 	assert_int_equal(redirects, P2PDMA_NO);
 	assert_int_equal(pcicap_egress_bit(view(4096), P2PDMA_KIND_ROOT_PORT, 0), -ENODATA);
 	put16(bytes, 2, 0xa120);
-	pcicap_read_acs(view(4096), P2PDMA_KIND_ROOT_PORT, &acs, &redirects);
+	pcicap_read_acs(view(4096), P2PDMA_KIND_ROOT_PORT, &acs, &redirects, &control);
 	assert_int_equal(acs.control, 0);
 }
 
@@ -179,10 +208,12 @@ int main(void)
 		cmocka_unit_test_setup(finds_a_capability_behind_another, clear),
 		cmocka_unit_test_setup(no_list_bit_means_no_capability, clear),
 		cmocka_unit_test_setup(a_list_that_leaves_the_bytes_is_unknown, clear),
-		cmocka_unit_test_setup(loops_end, clear),
+		cmocka_unit_test_setup(a_broken_list_is_neither_there_nor_absent, clear),
+		cmocka_unit_test_setup(a_cardbus_bridge_keeps_its_pointer_elsewhere, clear),
 		cmocka_unit_test_setup(a_null_entry_first_is_walked_over, clear),
 		cmocka_unit_test_setup(an_unlinked_capability_is_not_found, clear),
 		cmocka_unit_test_setup(acs_distinguishes_absent_from_unknown, clear),
+		cmocka_unit_test_setup(a_broken_list_is_no_redirect_to_the_kernel, clear),
 		cmocka_unit_test_setup(pch_root_ports_have_dword_registers, clear),
 		cmocka_unit_test_setup(the_egress_vector_has_a_size, clear),
 		cmocka_unit_test_setup(ats_is_off_on_or_unknown, clear),
