@@ -258,7 +258,8 @@ static int read_function(const struct place *place, const json_t *object, struct
 	int r;
 
 	if (!json_is_object(object))
-		return wrong(place, "", "an object");
+		return report(place->err, -EPROTO, "%.200s: functions[%zu]: expected an object",
+		              place->file, place->function);
 	r = get_address(place, object, "bdf", true, &has_bdf, &bdf);
 	if (r)
 		return r;
@@ -339,12 +340,13 @@ int snapshot_read_json(const char *text, size_t length, const char *name, struct
 {
 	struct place place = { .file = name, .err = err, .function = SIZE_MAX };
 	struct snapshot *snapshot;
-	json_error_t error;
+	json_error_t error = { .line = 0 };
 	json_t *root;
 	int r;
 
 	root = json_loadb(text, length, JSON_REJECT_DUPLICATES, &error);
-	if (!root && json_error_code(&error) == json_error_out_of_memory)
+	/* Without a text, it was no syntax error: jansson leaves it empty when memory runs out. */
+	if (!root && (!*error.text || json_error_code(&error) == json_error_out_of_memory))
 		return out_of_memory(&place);
 	if (!root)
 		return report(err, -EPROTO,

@@ -23,19 +23,40 @@ struct text {
 	size_t length;
 };
 
-/* A JSON string of any bytes a sysfs file may hold. */
+/* Length of the UTF-8 character at @text, 0 when it is none (RFC 3629). */
+static size_t measure_character(const char *text)
+{
+	const unsigned char *c = (const unsigned char *)text;
+	size_t length = c[0] < 0x80 ? 1 : c[0] < 0xc2 ? 0 : c[0] < 0xe0 ? 2 : c[0] < 0xf0 ? 3 : 4;
+
+	if (c[0] > 0xf4)
+		return 0;
+	for (size_t i = 1; i < length; i++)
+		if (c[i] >> 6 != 2)
+			return 0;
+	/* Overlong forms, surrogates and what lies beyond U+10FFFF. */
+	if ((c[0] == 0xe0 && c[1] < 0xa0) || (c[0] == 0xed && c[1] > 0x9f) ||
+	    (c[0] == 0xf0 && c[1] < 0x90) || (c[0] == 0xf4 && c[1] > 0x8f))
+		return 0;
+	return length;
+}
+
+/* A JSON string of any bytes a sysfs file may hold; what is no UTF-8 becomes '?'. */
 static void put_string(struct text *text, const char *value)
 {
 	fputc('"', text->stream);
-	for (; *value; value++) {
-		unsigned char c = (unsigned char)*value;
+	while (*value) {
+		size_t length = measure_character(value);
 
-		if (c == '"' || c == '\\')
-			fprintf(text->stream, "\\%c", c);
-		else if (c < 0x20 || c >= 0x7f)
-			fprintf(text->stream, "\\u%04x", c);
+		if (!length)
+			fputc('?', text->stream);
+		else if (*value == '"' || *value == '\\')
+			fprintf(text->stream, "\\%c", *value);
+		else if (length == 1 && (*value < 0x20 || *value == 0x7f))
+			fprintf(text->stream, "\\u%04x", (unsigned int)*value);
 		else
-			fputc(c, text->stream);
+			fwrite(value, 1, length, text->stream);
+		value += length ? length : 1;
 	}
 	fputc('"', text->stream);
 }
@@ -71,10 +92,11 @@ static size_t find_serial(const struct snapshot_function *function)
 	size_t offset = EXT_BASE;
 
 	for (int i = 0; i < 480 && offset >= EXT_BASE; i++) {
-		const uint8_t *header = function->config + offset;
+		const uint8_t *header;
 
 		if (offset + 4 + DSN_LENGTH > function->config_len)
 			return 0;
+		header = function->config + offset;
 		if ((header[0] | header[1] << 8) == EXT_DSN)
 			return offset + 4;
 		offset = (size_t)(header[2] >> 4 | header[3] << 4) & ~(size_t)3;
@@ -82,21 +104,23 @@ static size_t find_serial(const struct snapshot_function *function)
 	return 0;
 }
 
+/* A byte of configuration space as it is written: @serial is find_serial()'s, 0 to hide nothing. */
+static uint8_t shown(const struct snapshot_function *function, size_t serial, size_t i)
+{
+	return serial && i >= serial && i < serial + DSN_LENGTH ? 0 : function->config[i];
+}
+
 static void put_config(struct text *text, const struct snapshot_function *function,
                        unsigned int flags)
 {
-	size_t length = function->config_len, serial = 0;
+	size_t serial = flags & P2PDMA_DUMP_REDACT ? find_serial(function) : 0;
+	size_t length = function->config_len;
 
-	if (flags & P2PDMA_DUMP_REDACT)
-		serial = find_serial(function);
-	while (length && !function->config[length - 1])
+	while (length && !shown(function, serial, length - 1))
 		length--;
 	fputs(",\"config\":\"", text->stream);
-	for (size_t i = 0; i < length; i++) {
-		bool is_secret = serial && i >= serial && i < serial + DSN_LENGTH;
-
-		fprintf(text->stream, "%02x", is_secret ? 0 : function->config[i]);
-	}
+	for (size_t i = 0; i < length; i++)
+		fprintf(text->stream, "%02x", shown(function, serial, i));
 	fprintf(text->stream, "\",\"config_len\":%zu", function->config_len);
 }
 
