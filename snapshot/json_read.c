@@ -335,18 +335,37 @@ static int read_root(struct place *place, const json_t *root, struct snapshot *s
 	return 0;
 }
 
+/*
+ * Parses; an empty error text means out of memory.  jansson takes a failed allocation for a syntax
+ * error: only errno tells the two apart.
+ */
+static json_t *load(const char *text, size_t length, json_error_t *ret_error)
+{
+	int saved = errno;
+	json_t *root;
+
+	errno = 0;
+	root = json_loadb(text, length, JSON_REJECT_DUPLICATES, ret_error);
+	if (errno == ENOMEM) {
+		json_decref(root);
+		root = NULL;
+		*ret_error->text = '\0';
+	}
+	errno = saved;
+	return root;
+}
+
 int snapshot_read_json(const char *text, size_t length, const char *name, struct p2pdma_error *err,
                        struct snapshot **ret_snapshot)
 {
 	struct place place = { .file = name, .err = err, .function = SIZE_MAX };
 	struct snapshot *snapshot;
-	json_error_t error = { .line = 0 };
+	json_error_t error;
 	json_t *root;
 	int r;
 
-	root = json_loadb(text, length, JSON_REJECT_DUPLICATES, &error);
-	/* Without a text, it was no syntax error: jansson leaves it empty when memory runs out. */
-	if (!root && (!*error.text || json_error_code(&error) == json_error_out_of_memory))
+	root = load(text, length, &error);
+	if (!root && !*error.text)
 		return out_of_memory(&place);
 	if (!root)
 		return report(err, -EPROTO,
