@@ -21,6 +21,16 @@ static inline struct p2pdma_bdf bdf(uint32_t domain, uint8_t bus, uint8_t device
 	return (struct p2pdma_bdf){ domain, bus, (uint8_t)(device << 3 | function) };
 }
 
+/* Never NULL, and the compiler knows it. */
+static inline char *allocate(size_t size)
+{
+	char *block = malloc(size);
+
+	if (!block)
+		abort();
+	return block;
+}
+
 /* The function of a finished snapshot at @address, or NULL. */
 static inline struct snapshot_function *at(struct snapshot *snapshot, struct p2pdma_bdf address)
 {

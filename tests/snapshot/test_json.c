@@ -228,10 +228,9 @@ static void what_is_wrong_in_a_function_is_named(void **state)
 /* A capture of one function with @count of @item between @before and @after. */
 static char *repeat(const char *before, const char *item, size_t count, const char *after)
 {
-	char *text = malloc(strlen(before) + strlen(item) * count + strlen(after) + 1);
+	char *text = allocate(strlen(before) + strlen(item) * count + strlen(after) + 1);
 	char *end = text;
 
-	assert_non_null(text);
 	end = stpcpy(end, before);
 	while (count--)
 		end = stpcpy(end, item);
