@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_memory.c - every allocation fails once: -ENOMEM, a text that says so, nothing lost.
+ * test_memory.c - every allocation fails once, and for good: -ENOMEM, a text that says so, nothing
+ * lost.
  *
  * The linker sends this program's allocations, and those of the code under test, through here
  * (--wrap); jansson is told to.  What is allocated and not freed is counted, so that a leak shows
@@ -15,9 +16,10 @@
 #include "tree.h"
 #include <p2pdma/evidence.h>
 
-/* Allocations until the one that fails; negative: none does.  Blocks that were not freed. */
-static long countdown = -1;
-static long blocks;
+static long countdown = -1; /* allocations until the one that fails; negative: none does */
+static bool keeps_failing;  /* and so do all behind it */
+static bool has_failed;
+static long blocks; /* that were not freed */
 
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);
@@ -34,8 +36,11 @@ FILE *__wrap_open_memstream(char **bytes, size_t *length);
 
 static bool fails(void)
 {
-	if (countdown < 0 || countdown--)
+	if (countdown < 0 || (countdown && countdown--))
 		return false;
+	if (!keeps_failing)
+		countdown = -1;
+	has_failed = true;
 	errno = ENOMEM;
 	return true;
 }
@@ -97,29 +102,38 @@ static void *malloc_for_jansson(size_t size)
 /* What a step does: 0 or a negative errno, everything freed again in either case. */
 typedef int (*step)(const void *input, struct p2pdma_error *err);
 
-/* Fails each allocation of @run in turn, until it gets through; returns how many there were. */
+/* Fails the @n-th allocation of @run; returns whether there was one. */
+static bool fail_one(long n, step run, const void *input, const char *part)
+{
+	struct p2pdma_error err = { "" };
+	long before = blocks;
+	int r;
+
+	countdown = n;
+	has_failed = false;
+	r = run(input, &err);
+	countdown = -1;
+	if (r != (has_failed ? -ENOMEM : 0))
+		fail_msg("allocation %ld: %d: %s", n, r, err.text);
+	if (blocks != before)
+		fail_msg("allocation %ld: %ld blocks lost", n, blocks - before);
+	if (has_failed && part)
+		assert_contains(err.text, part);
+	return has_failed;
+}
+
+/* Fails each allocation of @run in turn, alone and with all behind it; returns how many there are.
+ */
 static long sweep(step run, const void *input, const char *part)
 {
-	for (long n = 0;; n++) {
-		struct p2pdma_error err = { "" };
-		long before = blocks;
-		int r;
+	long n;
 
-		countdown = n;
-		r = run(input, &err);
-		if (countdown >= 0) {
-			countdown = -1;
-			assert_int_equal(r, 0);
-			assert_int_equal(blocks, before);
-			return n;
-		}
-		if (r != -ENOMEM)
-			fail_msg("allocation %ld: %d: %s", n, r, err.text);
-		if (blocks != before)
-			fail_msg("allocation %ld: %ld blocks lost", n, blocks - before);
-		if (part)
-			assert_contains(err.text, part);
+	for (int i = 0; i < 2; i++) {
+		keeps_failing = i;
+		for (n = 0; fail_one(n, run, input, part);)
+			n++;
 	}
+	return n;
 }
 
 static int read_text(const void *input, struct p2pdma_error *err)
