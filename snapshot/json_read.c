@@ -18,6 +18,9 @@
 #define MOST_NAMES 256
 #define MOST_TEXT  255 /* bytes of any string but config */
 
+/* A full function has 66 values.  jansson takes up to 240 bytes for a value of two or three. */
+#define MOST_VALUES (128u * SNAPSHOT_MAX_FUNCTIONS)
+
 /* Where we are, for error texts. */
 struct place {
 	const char *file;
@@ -335,6 +338,16 @@ static int read_root(struct place *place, const json_t *root, struct snapshot *s
 	return 0;
 }
 
+/* At least as many as jansson would make of the text, strings' commas included. */
+static size_t count_values(const char *text, size_t length)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < length; i++)
+		count += text[i] == '[' || text[i] == '{' || text[i] == ',';
+	return count;
+}
+
 /*
  * Parses; an empty error text means out of memory.  jansson takes a failed allocation for a syntax
  * error: only errno tells the two apart.
@@ -364,6 +377,9 @@ int snapshot_read_json(const char *text, size_t length, const char *name, struct
 	json_t *root;
 	int r;
 
+	if (count_values(text, length) > MOST_VALUES)
+		return report(err, -E2BIG, "%.200s: more than %u values: no capture of one machine",
+		              name, MOST_VALUES);
 	root = load(text, length, &error);
 	if (!root && !*error.text)
 		return out_of_memory(&place);

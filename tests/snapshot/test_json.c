@@ -276,6 +276,16 @@ static void deep_nesting_is_refused(void **state)
 	free(text);
 }
 
+/* 128 for each of 65,536 functions; a value of three bytes takes jansson many more. */
+static void values_are_bounded(void **state)
+{
+	char *text = repeat(HEAD "\"x\":[", "{},", 128 * 65536 / 2, "{}]}");
+
+	(void)state;
+	refuse_with(-E2BIG, text, "more than 8388608 values");
+	free(text);
+}
+
 static void text_that_is_not_utf8_stays_readable(void **state)
 {
 	static const struct {
@@ -460,6 +470,7 @@ int main(void)
 		cmocka_unit_test(what_is_wrong_in_a_function_is_named),
 		cmocka_unit_test(limits_hold),
 		cmocka_unit_test(deep_nesting_is_refused),
+		cmocka_unit_test(values_are_bounded),
 		cmocka_unit_test(text_that_is_not_utf8_stays_readable),
 		cmocka_unit_test(redaction_hides_serial_and_names_only),
 		cmocka_unit_test(redacted_end_is_cut_off),
