@@ -173,8 +173,8 @@ int p2pdma_machine_resolve(const struct p2pdma_machine *machine, const char *nam
 
 /**
  * enum p2pdma_dump_flags - what p2pdma_machine_dump() leaves out
- * @P2PDMA_DUMP_REDACT: serial numbers (Device Serial Number capability, Vital Product Data), host
- *	and device names that could identify somebody
+ * @P2PDMA_DUMP_REDACT: the number in each Device Serial Number capability, and the names of block
+ *	and network devices (docs/formats.md says what stays)
  */
 enum p2pdma_dump_flags {
 	P2PDMA_DUMP_REDACT = 1 << 0,
