@@ -50,6 +50,20 @@ static const json_t *get(const json_t *object, const char *key)
 	return json_is_null(value) ? NULL : value;
 }
 
+/* What may be printed to a terminal: 1 to 255 bytes, no control characters. */
+static bool is_plain_text(const json_t *value)
+{
+	const char *text = json_string_value(value);
+	size_t length = json_string_length(value);
+
+	if (!text || !length || length > MOST_TEXT)
+		return false;
+	for (size_t i = 0; i < length; i++)
+		if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f)
+			return false;
+	return true;
+}
+
 static int get_text(const struct place *place, const json_t *object, const char *key,
                     char **ret_text)
 {
@@ -58,10 +72,8 @@ static int get_text(const struct place *place, const json_t *object, const char 
 
 	if (!value)
 		return 0;
-	if (!json_is_string(value) || !json_string_length(value) ||
-	    json_string_length(value) > MOST_TEXT ||
-	    strlen(json_string_value(value)) != json_string_length(value))
-		return wrong(place, key, "a string of 1 to 255 bytes");
+	if (!is_plain_text(value))
+		return wrong(place, key, "1 to 255 bytes of text without control characters");
 	text = strdup(json_string_value(value));
 	if (!text)
 		return out_of_memory(place);
@@ -212,7 +224,8 @@ static int get_resources(const struct place *place, const json_t *object,
 static int get_names(const struct place *place, const json_t *object,
                      struct snapshot_function *function)
 {
-	static const char expected[] = "up to 256 strings of 1 to 255 bytes";
+	static const char expected[] =
+		"up to 256 times 1 to 255 bytes of text without control characters";
 	const json_t *value = get(object, "names"), *name;
 	size_t i;
 
@@ -225,8 +238,7 @@ static int get_names(const struct place *place, const json_t *object,
 		return out_of_memory(place);
 	json_array_foreach(value, i, name)
 	{
-		if (!json_is_string(name) || !json_string_length(name) ||
-		    json_string_length(name) > MOST_TEXT)
+		if (!is_plain_text(name))
 			return wrong(place, "names", expected);
 		function->names[i] = strdup(json_string_value(name));
 		if (!function->names[i])

@@ -41,19 +41,17 @@ static size_t measure_character(const char *text)
 	return length;
 }
 
-/* A JSON string of any bytes a sysfs file may hold; what is no UTF-8 becomes '?'. */
+/* A JSON string of any bytes a sysfs file may hold; what is no UTF-8, or no text, becomes '?'. */
 static void put_string(struct text *text, const char *value)
 {
 	fputc('"', text->stream);
 	while (*value) {
 		size_t length = measure_character(value);
 
-		if (!length)
+		if (!length || (length == 1 && ((unsigned char)*value < 0x20 || *value == 0x7f)))
 			fputc('?', text->stream);
 		else if (*value == '"' || *value == '\\')
 			fprintf(text->stream, "\\%c", *value);
-		else if (length == 1 && (*value < 0x20 || *value == 0x7f))
-			fprintf(text->stream, "\\u%04x", (unsigned int)*value);
 		else
 			fwrite(value, 1, length, text->stream);
 		value += length ? length : 1;

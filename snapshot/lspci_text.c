@@ -117,7 +117,9 @@ static bool read_row(struct reader *reader, const char *text, const char *end)
 	if (!count)
 		return false;
 	reader->owed = 0;
-	if (offset != reader->length || offset + count > SNAPSHOT_CONFIG_SIZE)
+	/* Rows are of 16 bytes, so an offset between them is somebody else's line. */
+	if (offset != reader->length || offset % ROW_BYTES ||
+	    offset + ROW_BYTES > SNAPSHOT_CONFIG_SIZE)
 		return true;
 	memcpy(reader->config + offset, bytes, count);
 	reader->length += count;

@@ -204,9 +204,12 @@ static void nothing_beyond_4096(void **state)
 	(void)state;
 	print_function(text, 0, "00:00.0", 4096 + 64);
 	expect_rows(text, 4096);
-	/* Up to an odd offset, so that a whole row would lie across the end. */
+	/* A row at an odd offset would lie across the end; the rest it is owed would too. */
 	print_function(text, 0, "00:00.0", 4080);
 	strcat(text, "ff0: 00 11\nff2: 00 11 22 33 44 55 66 77 88 99 aa bb cc dd ee ff\n");
+	expect_rows(text, 4082);
+	print_function(text, 0, "00:00.0", 4080);
+	strcat(text, "ff0: 00 11\nff2: 00 zz\n00 11 22 33 44 55 66 77 88 99 aa bb cc dd ee\n");
 	expect_rows(text, 4082);
 	free(text);
 }
