@@ -122,10 +122,12 @@ static void because_virtual(const struct build *build, struct p2pdma_why *why)
 {
 	struct p2pdma_reason reason = { P2PDMA_REASON_VIRTUAL, NULL, 0 };
 
-	if (segment_is_qemu(build->routes, build->provider, build->client))
-		reason.code = build->segment.write == P2PDMA_VERDICT_UNKNOWN
-		                      ? P2PDMA_REASON_QEMU_TRANSLATED
-		                      : P2PDMA_REASON_QEMU;
+	if (segment_is_qemu(build->routes, build->provider, build->client)) {
+		if (build->segment.write != P2PDMA_VERDICT_UNKNOWN)
+			reason.code = P2PDMA_REASON_QEMU;
+		else if (build->client->function->iommu == P2PDMA_IOMMU_TRANSLATED)
+			reason.code = P2PDMA_REASON_QEMU_TRANSLATED;
+	}
 	because(why, reason);
 }
 
