@@ -63,7 +63,7 @@ static void put_turn(FILE *out, const struct p2pdma_reason *reason, bool leads_u
 		        at);
 		break;
 	case P2PDMA_REASON_NO_COMMON_NODE:
-		fputs("no common upstream node; through", out);
+		fputs("no common upstream node", out);
 		break;
 	case P2PDMA_REASON_BRIDGE_TARGET:
 		fprintf(out, "a bridge on the path is itself the target or the source; not judged");
@@ -94,7 +94,7 @@ static void put_turn(FILE *out, const struct p2pdma_reason *reason, bool leads_u
 
 static void put_root_complex(FILE *out, const struct p2pdma_reason *reason, bool is_through)
 {
-	fprintf(out, "%sroot complex", is_through ? " " : " to ");
+	fprintf(out, "%s root complex", is_through ? "; through" : " to");
 	if (reason->arg)
 		fprintf(out, " %04x:%04x", reason->arg >> 16, reason->arg & 0xffff);
 }
@@ -126,8 +126,8 @@ static void put_consequence(FILE *out, const struct p2pdma_reason *reason, bool 
 		fputs(", known to refuse peer reads", out);
 		break;
 	case P2PDMA_REASON_ROOT_MISSING:
-		fprintf(out, "%s what is above %s, which was not captured", is_through ? "" : " to",
-		        at);
+		fprintf(out, "%s what is above %s, which was not captured",
+		        is_through ? "; through" : " to", at);
 		break;
 	case P2PDMA_REASON_CPU_UNKNOWN:
 		put_root_complex(out, reason, is_through);
