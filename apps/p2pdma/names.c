@@ -107,11 +107,9 @@ char *device_name(const struct p2pdma_device *device)
 	snprintf(parent_key, sizeof(parent_key), "%04x ", info.vendor);
 	snprintf(child_key, sizeof(child_key), "\t%04x ", info.device);
 	look_up(parent_key, child_key, parent, child, sizeof(parent));
-	if (!*parent)
-		snprintf(parent, sizeof(parent), "%04x", info.vendor);
 	if (!*child)
 		snprintf(child, sizeof(child), "%04x:%04x", info.vendor, info.device);
-	if (asprintf(&text, "%s %s", parent, child) < 0)
+	if (asprintf(&text, "%s%s%s", parent, *parent ? " " : "", child) < 0)
 		return NULL;
 	return text;
 }
