@@ -32,7 +32,7 @@ struct snapshot *snapshot_free(struct snapshot *snapshot)
 		free(function->config);
 	}
 	free(snapshot->functions);
-	free(snapshot->slots);
+	free(snapshot->order);
 	free(snapshot->kernel);
 	free(snapshot->arch);
 	free(snapshot->cpu_vendor);
@@ -50,64 +50,71 @@ static int compare(struct p2pdma_bdf a, struct p2pdma_bdf b)
 	return (a.devfn > b.devfn) - (a.devfn < b.devfn);
 }
 
-/* The slot that holds @bdf, or the free one where it belongs. */
-static size_t find_slot(const struct snapshot *snapshot, struct p2pdma_bdf bdf)
+/* Where in the order @bdf stands, or would stand. */
+static size_t find_place(const struct snapshot *snapshot, struct p2pdma_bdf bdf)
 {
-	uint64_t key = (uint64_t)bdf.domain << 16 | (uint64_t)bdf.bus << 8 | bdf.devfn;
-	size_t slot = (size_t)(key * 0x9e3779b97f4a7c15 >> 32) & (snapshot->slot_count - 1);
+	size_t low = 0, high = snapshot->function_count;
 
-	while (snapshot->slots[slot] &&
-	       compare(snapshot->functions[snapshot->slots[slot] - 1].bdf, bdf))
-		slot = (slot + 1) & (snapshot->slot_count - 1);
-	return slot;
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+
+		if (compare(snapshot->functions[snapshot->order[middle]].bdf, bdf) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
 }
 
-/* Doubles the room for functions and for their slots. */
+/* Doubles the room for functions and for their order. */
 static int grow(struct snapshot *snapshot)
 {
-	size_t room = snapshot->slot_count ? snapshot->slot_count : 64;
+	size_t room = snapshot->room ? 2 * snapshot->room : 64;
 	struct snapshot_function *functions;
-	uint32_t *slots;
+	uint32_t *order;
 
 	functions = realloc(snapshot->functions, room * sizeof(*functions));
 	if (!functions)
 		return -ENOMEM;
 	snapshot->functions = functions;
-	slots = calloc(2 * room, sizeof(*slots));
-	if (!slots)
+	order = realloc(snapshot->order, room * sizeof(*order));
+	if (!order)
 		return -ENOMEM;
-	free(snapshot->slots);
-	snapshot->slots = slots;
-	snapshot->slot_count = 2 * room;
-	for (size_t i = 0; i < snapshot->function_count; i++)
-		slots[find_slot(snapshot, functions[i].bdf)] = (uint32_t)i + 1;
+	snapshot->order = order;
+	snapshot->room = room;
 	return 0;
 }
 
+/*
+ * The order of addresses is kept in an array of its own: searching it takes the same few steps for
+ * any input, where a hash of addresses that a hostile capture chooses would not.
+ */
 int snapshot_add(struct snapshot *snapshot, struct p2pdma_bdf bdf, bool *ret_new,
                  struct snapshot_function **ret_function)
 {
-	size_t count = snapshot->function_count, slot;
-	bool is_new;
+	size_t count = snapshot->function_count, place = find_place(snapshot, bdf);
 	int r;
 
-	if (2 * count == snapshot->slot_count) {
+	if (place < count && !compare(snapshot->functions[snapshot->order[place]].bdf, bdf)) {
+		*ret_new = false;
+		*ret_function = &snapshot->functions[snapshot->order[place]];
+		return 0;
+	}
+	if (count == SNAPSHOT_MAX_FUNCTIONS)
+		return -E2BIG;
+	if (count == snapshot->room) {
 		r = grow(snapshot);
 		if (r)
 			return r;
 	}
-	slot = find_slot(snapshot, bdf);
-	is_new = !snapshot->slots[slot];
-	if (is_new) {
-		if (count == SNAPSHOT_MAX_FUNCTIONS)
-			return -E2BIG;
-		snapshot->functions[count] = (struct snapshot_function){ .bdf = bdf,
-			                                                 .iommu_group = -1,
-			                                                 .numa_node = -1 };
-		snapshot->slots[slot] = (uint32_t)++snapshot->function_count;
-	}
-	*ret_new = is_new;
-	*ret_function = &snapshot->functions[snapshot->slots[slot] - 1];
+	memmove(&snapshot->order[place + 1], &snapshot->order[place],
+	        (count - place) * sizeof(*snapshot->order));
+	snapshot->order[place] = (uint32_t)count;
+	snapshot->functions[count] =
+		(struct snapshot_function){ .bdf = bdf, .iommu_group = -1, .numa_node = -1 };
+	snapshot->function_count++;
+	*ret_new = true;
+	*ret_function = &snapshot->functions[count];
 	return 0;
 }
 
@@ -120,9 +127,9 @@ static int compare_functions(const void *left, const void *right)
 
 void snapshot_finish(struct snapshot *snapshot)
 {
-	free(snapshot->slots);
-	snapshot->slots = NULL;
-	snapshot->slot_count = 0;
+	free(snapshot->order);
+	snapshot->order = NULL;
+	snapshot->room = 0;
 	if (snapshot->function_count)
 		qsort(snapshot->functions, snapshot->function_count, sizeof(*snapshot->functions),
 		      compare_functions);

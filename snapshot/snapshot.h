@@ -55,9 +55,9 @@ struct snapshot {
 	size_t function_count;
 	struct snapshot_function *functions; /* sorted by domain, bus, devfn; addresses unique */
 
-	/* While functions are added: a hash table of position + 1, twice as large as needed. */
-	uint32_t *slots;
-	size_t slot_count;
+	/* While functions are added: their positions in the order of addresses. */
+	uint32_t *order;
+	size_t room; /* of both arrays */
 
 	char *kernel;                    /* NULL not recorded */
 	enum p2pdma_known kernel_p2pdma; /* built with CONFIG_PCI_P2PDMA */
