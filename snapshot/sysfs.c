@@ -369,10 +369,11 @@ static void judge_privilege(const char *root, struct snapshot *snapshot)
 
 	for (size_t i = 0; i < snapshot->function_count; i++)
 		cut += snapshot->functions[i].config_len <= 64;
-	if (!*root && !geteuid())
-		snapshot->privileged = P2PDMA_YES;
-	else if (cut == snapshot->function_count)
+	/* The bytes first: in a container, root need not have the privilege. */
+	if (cut == snapshot->function_count)
 		snapshot->privileged = P2PDMA_NO;
+	else if (!*root && !geteuid())
+		snapshot->privileged = P2PDMA_YES;
 }
 
 int snapshot_read_sysfs(const char *root, struct p2pdma_error *err, struct snapshot **ret_snapshot)
