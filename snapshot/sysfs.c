@@ -197,7 +197,9 @@ static void read_iommu(const char *root, const char *directory, bool has_iommu,
 		function->iommu = P2PDMA_IOMMU_TRANSLATED;
 }
 
-static int read_number(const char *root, const char *directory, const char *name, int missing)
+/* A number of 0 to @most; @missing when there is none. */
+static int read_number(const char *root, const char *directory, const char *name, int most,
+                       int missing)
 {
 	char text[32], *end;
 	long number;
@@ -205,7 +207,7 @@ static int read_number(const char *root, const char *directory, const char *name
 	if (!sysfs_read_line(root, directory, name, text, sizeof(text)))
 		return missing;
 	number = strtol(text, &end, 10);
-	return end == text || *end || number < 0 || number > INT_MAX ? missing : (int)number;
+	return end == text || *end || number < 0 || number > most ? missing : (int)number;
 }
 
 static int add_name(struct snapshot_function *function, const char *name)
@@ -302,10 +304,11 @@ static int read_function(const char *root, const char *name, bool has_iommu,
 	base = read_link(root, directory, "physfn", target);
 	function->has_physfn = base && sysfs_parse_bdf(base, &function->physfn);
 	read_iommu(root, directory, has_iommu, function);
-	function->numa_node = read_number(root, directory, "numa_node", -1);
-	function->dma_mask_bits = read_number(root, directory, "dma_mask_bits", 0);
+	function->numa_node = read_number(root, directory, "numa_node", INT_MAX, -1);
+	function->dma_mask_bits = read_number(root, directory, "dma_mask_bits", 64, 0);
 	base = read_link(root, directory, "driver", target);
-	if (base && !(function->driver = strdup(base)))
+	/* No driver's name is longer than a file's; a made-up link's end may be, or be empty. */
+	if (base && *base && strlen(base) <= NAME_MAX && !(function->driver = strdup(base)))
 		return -ENOMEM;
 	r = find_names(root, directory, 0, &visits, function);
 	if (function->name_count)

@@ -4,6 +4,7 @@
  */
 #include "readers.h"
 
+#include <limits.h>
 #include <stdio.h>
 
 #include "sysfs.h"
@@ -260,6 +261,36 @@ static void broken_files_are_unknown(void **state)
 	tree_free(root);
 }
 
+/* What a made-up tree holds, a capture can hold: the dump of it must read back. */
+static void odd_trees_dump_readable_captures(void **state)
+{
+	static const char device[] = "/sys/bus/pci/devices/0000:00:00.0";
+	char long_name[NAME_MAX + 2], path[128], *text;
+	const char *targets[] = { "nowhere/", long_name };
+
+	(void)state;
+	memset(long_name, 'd', sizeof(long_name) - 1);
+	long_name[sizeof(long_name) - 1] = '\0';
+	for (size_t i = 0; i < sizeof(targets) / sizeof(targets[0]); i++) {
+		char *root = make_bare();
+		struct snapshot *snapshot, *again;
+
+		snprintf(path, sizeof(path), "%s/driver", device);
+		tree_link(root, path, targets[i]);
+		snprintf(path, sizeof(path), "%s/dma_mask_bits", device);
+		tree_text(root, path, "65\n");
+		snapshot = read_ok(root);
+		assert_null(snapshot->functions->driver);
+		assert_int_equal(snapshot->functions->dma_mask_bits, 0);
+		assert_int_equal(snapshot_write_json(snapshot, 0, &text), 0);
+		assert_int_equal(snapshot_read_json(text, strlen(text), "dump", NULL, &again), 0);
+		free(text);
+		snapshot_free(again);
+		snapshot_free(snapshot);
+		tree_free(root);
+	}
+}
+
 static void no_pci_says_what_to_do(void **state)
 {
 	char *root = tree_new();
@@ -309,6 +340,7 @@ int main(void)
 		cmocka_unit_test(the_first_xen_domain_is_bare_metal),
 		cmocka_unit_test(symbols_say_whether_the_kernel_can),
 		cmocka_unit_test(broken_files_are_unknown),
+		cmocka_unit_test(odd_trees_dump_readable_captures),
 		cmocka_unit_test(no_pci_says_what_to_do),
 		cmocka_unit_test(addresses_are_whole),
 	};
