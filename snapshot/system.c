@@ -3,13 +3,17 @@
  * system.c - what a Linux machine says of its kernel, CPU and hypervisor.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
+#include <unistd.h>
 
 #include "sysfs.h"
+
+#define MOST_SYMBOLS (1 << 22) /* lines of kallsyms: some ten times what a kernel has */
 
 static int take(char **where, const char *text)
 {
@@ -112,21 +116,29 @@ static enum p2pdma_known find_p2pdma_symbol(const char *root)
 {
 	char path[PATH_MAX], line[512];
 	bool is_symbol_list = false, found = false;
+	int lines = 0, fd;
 	FILE *file;
 
 	if (snprintf(path, sizeof(path), "%s/proc/kallsyms", root) >= (int)sizeof(path))
 		return P2PDMA_UNKNOWN;
-	file = fopen(path, "re");
-	if (!file)
+	/* In a copy it may be anything: a pipe nobody writes, or a file without end. */
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0)
 		return P2PDMA_UNKNOWN;
-	while (!found && fgets(line, sizeof(line), file)) {
+	file = fdopen(fd, "r");
+	if (!file) {
+		close(fd);
+		return P2PDMA_UNKNOWN;
+	}
+	while (!found && lines < MOST_SYMBOLS && fgets(line, sizeof(line), file)) {
+		lines++;
 		found = strstr(line, " pci_p2pdma_add_resource") != NULL;
 		is_symbol_list |= strstr(line, " pci_enable_device\n") != NULL;
 	}
 	fclose(file);
 	if (found)
 		return P2PDMA_YES;
-	return is_symbol_list ? P2PDMA_NO : P2PDMA_UNKNOWN;
+	return is_symbol_list && lines < MOST_SYMBOLS ? P2PDMA_NO : P2PDMA_UNKNOWN;
 }
 
 static int read_arch(const char *root, struct snapshot *snapshot)

@@ -6,6 +6,8 @@
 
 #include <limits.h>
 #include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "sysfs.h"
 #include "tree.h"
@@ -291,6 +293,29 @@ static void odd_trees_dump_readable_captures(void **state)
 	}
 }
 
+/* The limits end both: a pipe that nobody writes to, and a file that never ends. */
+static void endless_symbols_end(void **state)
+{
+	char *root = make_bare(), path[PATH_MAX];
+	struct snapshot *snapshot;
+
+	(void)state;
+	tree_text(root, "/proc/sys/kernel/osrelease", "6.12\n");
+	snprintf(path, sizeof(path), "%s/proc/kallsyms", root);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	alarm(30);
+	snapshot = read_ok(root);
+	assert_int_equal(snapshot->kernel_p2pdma, P2PDMA_UNKNOWN);
+	snapshot_free(snapshot);
+	assert_int_equal(unlink(path), 0);
+	tree_link(root, "/proc/kallsyms", "/dev/zero");
+	snapshot = read_ok(root);
+	assert_int_equal(snapshot->kernel_p2pdma, P2PDMA_UNKNOWN);
+	alarm(0);
+	snapshot_free(snapshot);
+	tree_free(root);
+}
+
 static void no_pci_says_what_to_do(void **state)
 {
 	char *root = tree_new();
@@ -341,6 +366,7 @@ int main(void)
 		cmocka_unit_test(symbols_say_whether_the_kernel_can),
 		cmocka_unit_test(broken_files_are_unknown),
 		cmocka_unit_test(odd_trees_dump_readable_captures),
+		cmocka_unit_test(endless_symbols_end),
 		cmocka_unit_test(no_pci_says_what_to_do),
 		cmocka_unit_test(addresses_are_whole),
 	};
