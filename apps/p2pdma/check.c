@@ -168,6 +168,21 @@ static void print_hazards(const struct app *app, const struct p2pdma_explanation
 	}
 }
 
+static void print_kernel(const struct app *app, const struct p2pdma_explanation *explanation)
+{
+	const struct p2pdma_route route = explanation->route;
+	char *why = app->is_verbose ? why_sentence(&explanation->kernel) : NULL;
+
+	printf("  kernel %s, distance ", map_type_text(route.map_type));
+	if (route.distance < 0)
+		printf("not known\n");
+	else
+		printf("%d\n", route.distance);
+	if (why)
+		printf("         %s\n", why);
+	free(why);
+}
+
 static void print_text(const struct app *app, struct p2pdma_device *provider,
                        struct p2pdma_device *client, const struct p2pdma_explanation *explanation)
 {
@@ -193,14 +208,7 @@ static void print_text(const struct app *app, struct p2pdma_device *provider,
 		print_sentence("read", upper(verdict_text(explanation->route.read), word),
 		               app->op & P2PDMA_OP_WRITE ? read_sentence(explanation)
 		                                         : why_sentence(&explanation->read));
-	if (explanation->route.distance < 0)
-		printf("  kernel %s, distance not known\n",
-		       map_type_text(explanation->route.map_type));
-	else
-		printf("  kernel %s, distance %d\n", map_type_text(explanation->route.map_type),
-		       explanation->route.distance);
-	if (app->is_verbose)
-		print_sentence("", "", why_sentence(&explanation->kernel));
+	print_kernel(app, explanation);
 	print_hazards(app, explanation);
 	print_path(explanation, app->is_verbose);
 	if (app->is_verbose)

@@ -13,36 +13,46 @@
 struct candidate {
 	struct p2pdma_device *provider;
 	enum p2pdma_answer answer;     /* the worst of all clients */
-	struct p2pdma_device *refuser; /* the first client with that answer, when not yes */
+	enum p2pdma_answer kernel;     /* whether the kernel maps it for all clients */
+	struct p2pdma_device *refuser; /* the first client with the worst of what counts */
 	bool is_direct;                /* for all clients and all ops asked */
-	bool is_mappable;              /* by the kernel, for all clients */
 	long distance;                 /* sum; -1 when some is not known */
 	struct p2pdma_bdf bdf;
 };
 
+static enum p2pdma_answer kernel_answer(struct p2pdma_route route)
+{
+	switch (route.map_type) {
+	case P2PDMA_MAP_BUS_ADDR:
+	case P2PDMA_MAP_THRU_HOST_BRIDGE:
+		return P2PDMA_ANSWER_YES;
+	case P2PDMA_MAP_NOT_SUPPORTED:
+		return P2PDMA_ANSWER_NO;
+	default:
+		return P2PDMA_ANSWER_UNKNOWN;
+	}
+}
+
 static void judge(const struct app *app, const struct selection *clients,
                   struct candidate *candidate)
 {
-	candidate->answer = P2PDMA_ANSWER_YES;
-	candidate->is_direct = candidate->is_mappable = true;
+	candidate->answer = candidate->kernel = P2PDMA_ANSWER_YES;
+	candidate->is_direct = true;
 	for (size_t i = 0; i < clients->count; i++) {
 		struct p2pdma_route route =
 			p2pdma_routes_pair(app->routes, candidate->provider, clients->devices[i]);
 		enum p2pdma_answer answer = p2pdma_route_answer(route, app->op);
+		enum p2pdma_answer kernel = kernel_answer(route);
 
-		if (answer > candidate->answer) {
-			candidate->answer = answer;
+		if (app->for_kernel ? kernel > candidate->kernel : answer > candidate->answer)
 			candidate->refuser = clients->devices[i];
-		}
+		if (answer > candidate->answer)
+			candidate->answer = answer;
+		if (kernel > candidate->kernel)
+			candidate->kernel = kernel;
 		if ((app->op & P2PDMA_OP_WRITE && route.write != P2PDMA_DIRECT) ||
 		    (app->op & P2PDMA_OP_READ && route.read != P2PDMA_DIRECT))
 			candidate->is_direct = false;
-		if (route.map_type != P2PDMA_MAP_BUS_ADDR &&
-		    route.map_type != P2PDMA_MAP_THRU_HOST_BRIDGE) {
-			candidate->is_mappable = false;
-			if (app->for_kernel && !candidate->refuser)
-				candidate->refuser = clients->devices[i];
-		}
 		if (route.distance < 0 || candidate->distance < 0)
 			candidate->distance = -1;
 		else
@@ -50,9 +60,15 @@ static void judge(const struct app *app, const struct selection *clients,
 	}
 }
 
+/* What counts: the kernel's answer under --for kernel, else the wire's. */
+static enum p2pdma_answer verdict_on(const struct app *app, const struct candidate *candidate)
+{
+	return app->for_kernel ? candidate->kernel : candidate->answer;
+}
+
 static bool is_accepted(const struct app *app, const struct candidate *candidate)
 {
-	return app->for_kernel ? candidate->is_mappable : candidate->answer == P2PDMA_ANSWER_YES;
+	return verdict_on(app, candidate) == P2PDMA_ANSWER_YES;
 }
 
 static int compare_bdf(struct p2pdma_bdf a, struct p2pdma_bdf b)
@@ -64,8 +80,8 @@ static int compare_bdf(struct p2pdma_bdf a, struct p2pdma_bdf b)
 
 static int compare_distance(const struct candidate *a, const struct candidate *b)
 {
-	if (a->distance != b->distance)
-		return a->distance < b->distance ? -1 : 1;
+	if (a->distance != b->distance) /* not known: last */
+		return (unsigned long)a->distance < (unsigned long)b->distance ? -1 : 1;
 	return compare_bdf(a->bdf, b->bdf);
 }
 
@@ -73,8 +89,8 @@ static int compare_for_kernel(const void *left, const void *right)
 {
 	const struct candidate *a = left, *b = right;
 
-	if (a->is_mappable != b->is_mappable)
-		return a->is_mappable ? -1 : 1;
+	if (a->kernel != b->kernel)
+		return a->kernel < b->kernel ? -1 : 1;
 	return compare_distance(a, b);
 }
 
@@ -111,6 +127,15 @@ static bool has_memory_bar(const struct p2pdma_device *device)
 	return false;
 }
 
+static char *stop_sentence(const struct p2pdma_explanation *explanation, enum p2pdma_op op)
+{
+	for (size_t i = 0; i < explanation->hazard_count; i++)
+		if (explanation->hazards[i].severity == P2PDMA_STOPS &&
+		    explanation->hazards[i].ops & op)
+			return hazard_sentence(&explanation->hazards[i]);
+	return NULL;
+}
+
 static char *refusal(const struct app *app, const struct candidate *candidate)
 {
 	struct p2pdma_explanation *explanation;
@@ -120,13 +145,14 @@ static char *refusal(const struct app *app, const struct candidate *candidate)
 	if (!candidate->refuser || p2pdma_routes_explain(app->routes, candidate->provider,
 	                                                 candidate->refuser, &explanation))
 		return NULL;
-	why = app->op & P2PDMA_OP_WRITE && explanation->route.write >= explanation->route.read
+	why = app->op == P2PDMA_OP_WRITE || (app->op == P2PDMA_OP_BOTH &&
+	                                     explanation->route.write >= explanation->route.read)
 	              ? &explanation->write
 	              : &explanation->read;
 	if (app->for_kernel)
 		text = why_sentence(&explanation->kernel);
 	else if (explanation->route.stops & app->op)
-		text = hazard_sentence(&explanation->hazards[0]);
+		text = stop_sentence(explanation, app->op);
 	else
 		text = why_sentence(why);
 	p2pdma_explanation_free(explanation);
@@ -150,7 +176,7 @@ static void print_accepted(const struct app *app, const struct candidate *candid
 static void print_refused(const struct app *app, const struct candidate *candidate)
 {
 	char provider[BDF_TEXT], client[BDF_TEXT], *why = refusal(app, candidate);
-	const char *word = app->for_kernel ? "refused" : answer_text(candidate->answer);
+	const char *word = answer_text(verdict_on(app, candidate));
 
 	printf("%s  %-7s for %s: %s\n", bdf_text(candidate->provider, provider), word,
 	       candidate->refuser ? short_bdf_text(candidate->refuser, client) : "?",
@@ -194,10 +220,10 @@ static int print_json(const struct app *app, const struct candidate *candidates,
 
 		json_array_append_new(
 			array,
-			json_pack("{s:o, s:b, s:s, s:b, s:b, s:o, s:o, s:s?}", "provider",
+			json_pack("{s:o, s:b, s:s, s:b, s:s, s:o, s:o, s:s?}", "provider",
 		                  json_bdf(candidate->provider), "accepted", accepted, "answer",
 		                  answer_text(candidate->answer), "direct", candidate->is_direct,
-		                  "kernel", candidate->is_mappable, "distance",
+		                  "kernel", answer_text(candidate->kernel), "distance",
 		                  candidate->distance < 0 ? json_null()
 		                                          : json_integer(candidate->distance),
 		                  "refused_by",
@@ -245,7 +271,7 @@ static int exit_code(const struct app *app, const struct candidate *candidates, 
 	for (size_t i = 0; i < count; i++) {
 		if (is_accepted(app, &candidates[i]))
 			return EXIT_YES;
-		if (candidates[i].answer != P2PDMA_ANSWER_NO)
+		if (verdict_on(app, &candidates[i]) != P2PDMA_ANSWER_NO)
 			code = EXIT_UNKNOWN;
 	}
 	return code;

@@ -66,5 +66,7 @@ int json_print(json_t *object)
 
 	json_decref(object);
 	putchar('\n');
-	return r ? complain(EXIT_INPUT, "cannot write the JSON") : 0;
+	if (r && !ferror(stdout)) /* of a write that failed main() tells */
+		complain(EXIT_INPUT, "out of memory");
+	return r ? EXIT_INPUT : 0;
 }

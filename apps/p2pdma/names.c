@@ -2,9 +2,8 @@
 /*
  * names.c - vendor, device and class names from pci.ids, when it is there.
  *
- * The file: "vvvv  Vendor" lines, each followed by "\tdddd  Device" lines; classes as "C cc  Class"
- * and
- * "\tss  Subclass".  Read once, on first use.
+ * The file: "vvvv  Vendor" lines, each followed by "\tdddd  Device" lines; classes as
+ * "C cc  Class" and "\tss  Subclass".  Read once, on first use.
  */
 #include <stdlib.h>
 #include <string.h>

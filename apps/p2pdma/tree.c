@@ -170,6 +170,7 @@ static struct libscols_table *new_table(const struct app *app)
 		return NULL;
 	scols_table_enable_colors(table, app->has_color);
 	scols_table_set_termforce(table, SCOLS_TERMFORCE_NEVER);
+	scols_table_enable_minout(table, 1);
 	for (int i = 0; i < COLUMNS; i++) {
 		if (!scols_table_new_column(table, columns[i].name, 0, columns[i].flags)) {
 			scols_unref_table(table);
