@@ -137,7 +137,7 @@ static void print_verbose(const struct p2pdma_explanation *explanation)
 	if (trust->label) {
 		printf("  trust  %s", trust->label);
 		if (trust->since.major)
-			printf(", Linux %u.%u%s", trust->since.major, trust->since.minor,
+			printf(", since Linux %u.%u%s", trust->since.major, trust->since.minor,
 			       trust->since_uncertain ? " (version not verified)" : "");
 		printf(", %s\n", trust->source);
 	}
@@ -171,20 +171,29 @@ static void print_hazards(const struct app *app, const struct p2pdma_explanation
 static void print_kernel(const struct app *app, const struct p2pdma_explanation *explanation)
 {
 	const struct p2pdma_route route = explanation->route;
-	char *why = app->is_verbose ? why_sentence(&explanation->kernel) : NULL;
+	const struct p2pdma_why *why = &explanation->kernel;
+	char bdf[BDF_TEXT], *sentence;
 
 	printf("  kernel %s, distance ", map_type_text(route.map_type));
 	if (route.distance < 0)
 		printf("not known\n");
 	else
 		printf("%d\n", route.distance);
-	if (why)
-		printf("         %s\n", why);
-	free(why);
+	if (!app->is_verbose || !why->count)
+		return;
+	if (why->reasons[0].code == P2PDMA_REASON_NO_REDIRECT) {
+		printf("         nothing up to %s redirects\n",
+		       short_bdf_text(why->reasons[0].device, bdf));
+		return;
+	}
+	sentence = why_sentence(why);
+	printf("         %s\n", sentence ? sentence : "");
+	free(sentence);
 }
 
 static void print_text(const struct app *app, struct p2pdma_device *provider,
-                       struct p2pdma_device *client, const struct p2pdma_explanation *explanation)
+                       struct p2pdma_device *client, const struct p2pdma_explanation *explanation,
+                       bool is_first)
 {
 	static const char *const iommu_words[] = { "IOMMU not recorded", "no IOMMU",
 		                                   "IOMMU passthrough", "IOMMU translated" };
@@ -196,8 +205,9 @@ static void print_text(const struct app *app, struct p2pdma_device *provider,
 	p2pdma_device_get_info(client, &info);
 	if (explanation->bar >= 0)
 		snprintf(bar, sizeof(bar), " BAR%d", explanation->bar);
-	printf("%s (client) -> %s%s (provider)   Linux %u.%u%s, %s\n", bdf_text(client, client_bdf),
-	       bdf_text(provider, provider_bdf), bar, profile.major, profile.minor,
+	printf("%s%s (client) -> %s%s (provider)   Linux %u.%u%s, %s\n", is_first ? "" : "\n",
+	       bdf_text(client, client_bdf), bdf_text(provider, provider_bdf), bar, profile.major,
+	       profile.minor,
 	       strcmp(app->routes_info.profile_source, "default") != 0 ? "" : " (default)",
 	       iommu_words[info.iommu]);
 	printf("  answer %s\n", color_answer(app, answer, upper(answer_text(answer), word)));
@@ -371,7 +381,7 @@ int verb_check(struct app *app)
 			json_array_append_new(pairs,
 			                      json_evidence(app, provider, client, explanation));
 		else
-			print_text(app, provider, client, explanation);
+			print_text(app, provider, client, explanation, !i);
 		p2pdma_explanation_free(explanation);
 	}
 	select_done(&providers);

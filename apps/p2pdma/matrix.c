@@ -209,8 +209,11 @@ int verb_matrix(struct app *app)
 	}
 	print_heading(app);
 	if (!selection.count) {
-		printf("no function here is storage, network, display, memory or an accelerator; --all shows the %zu others\n",
-		       left_out);
+		if (left_out)
+			printf("no function here is storage, network, display, memory or an accelerator; --all shows the %zu others\n",
+			       left_out);
+		else
+			printf("nothing but bridges: no pair to judge\n");
 		goto out;
 	}
 	codes = calloc(p2pdma_machine_device_count(app->machine), sizeof(*codes));

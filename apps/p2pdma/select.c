@@ -3,10 +3,9 @@
  * select.c - from arguments to devices.
  *
  * An argument is the name of one device (p2pdma_machine_resolve()), or a pattern of lspci: its -s
- * form
- * "[[[domain]:]bus]:[device][.function]" or its -d form "vendor:device[:class]", either with "*".
- * Four digits on both sides of the first colon, or one side "*" and the other four digits, make it
- * a -d form.
+ * form "[[[domain]:]bus]:[device][.function]" or its -d form "[vendor]:[device][:class]", where "*"
+ * is as good as nothing.  Four digits tell a -d form: in the class if there are three parts, else
+ * in vendor or device.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -41,25 +40,22 @@ static bool parse_part(const char *text, size_t length, size_t most, uint32_t *r
 	return true;
 }
 
-/* "vendor:device[:class]" */
+/* "[vendor]:[device][:class]" */
 static bool parse_id(const char *text, struct pattern *pattern)
 {
 	size_t vendor = strcspn(text, ":"), device;
-	const char *rest = text + vendor + 1;
+	const char *rest = text + vendor + 1, *class;
 
 	if (!text[vendor] || strchr(text, '.'))
 		return false;
 	device = strcspn(rest, ":");
-	if (!((vendor == 4 && (device == 4 || (device == 1 && *rest == '*'))) ||
-	      (device == 4 && vendor == 1 && *text == '*')))
+	class = rest[device] ? rest + device + 1 : NULL;
+	if (class ? strlen(class) != 4 : vendor != 4 && device != 4)
 		return false;
-	pattern->is_id = true;
-	pattern->class_code = ANY;
-	if (!parse_part(text, vendor, 4, &pattern->vendor) ||
-	    !parse_part(rest, device, 4, &pattern->device))
-		return false;
-	return !rest[device] ||
-	       parse_part(rest + device + 1, strlen(rest + device + 1), 4, &pattern->class_code);
+	pattern->is_id = parse_part(text, vendor, 4, &pattern->vendor) &&
+	                 parse_part(rest, device, 4, &pattern->device) &&
+	                 parse_part(class ? class : "", class ? 4 : 0, 4, &pattern->class_code);
+	return pattern->is_id;
 }
 
 /* "[[[domain]:]bus]:[device][.function]", "device.function" or ".function" */
