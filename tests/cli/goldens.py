@@ -1,0 +1,88 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""What the verbs print, word by word, with the exit code.
+
+    goldens.py           compare with tests/cli/golden/*.txt, exit 1 and show the differences
+    goldens.py --update  rewrite them; read the diff before committing
+"""
+
+import difflib
+import sys
+
+import cli
+
+S, D = cli.SERVER, cli.DESKTOP
+
+
+def hazard(name):
+    return f"capture:tests/data/hazards/{name}.json"
+
+
+# file -> the commands whose output it holds
+GOLDENS = {
+    "check-yes": [("check", "-M", S, "88:00.0", "89:00.0"), ("check", "-M", S, "eth0", "eth2")],
+    "check-no": [("check", "-M", S, "b1:00.0", "b4:00.0"), ("check", "-M", S, "40:00.0", "eth1")],
+    "check-unknown": [("check", "-M", D, "03:00.0", "04:00.0"),
+                      ("check", "-M", S, "3d:00.0", "nvme2n1")],
+    "check-several": [("check", "-M", S, "b1:00.0", "b2:00.0", "b4:00.0", "eth3"),
+                      ("check", "-M", S, "88:00.0", "1de5:", "::0300", "85:")],
+    "check-verbose": [("check", "-v", "-M", D, "03:00.0", "04:00.0"),
+                      ("check", "-v", "-M", S, "b1:00.0", "b4:00.0"),
+                      ("check", "-v", "-M", S, "88:00.0", "1a:00.0"),
+                      ("check", "-v", "-M", S, "1a:00.0", "1a:00.0")],
+    "check-op": [("check", "--op", "read", "-M", D, "03:00.0", "04:00.0"),
+                 ("check", "--op", "write", "-M", D, "03:00.0", "04:00.0"),
+                 ("check", "--op", "write", "-M", "capture:tests/data/roots/refuses-reads.json",
+                  "01:00.0", "02:00.0"),
+                 ("check", "--op", "read", "-M", "capture:tests/data/roots/refuses-reads.json",
+                  "01:00.0", "02:00.0")],
+    "check-profile": [("check", "--profile", "linux-6.0", "-M", S, "1a:00.0", "88:00.0"),
+                      ("check", "--cpu", "amd-zen", "-M", D, "03:00.0", "04:00.0"),
+                      ("check", "-M", "capture:tests/data/roots/kernel-too-old.json",
+                       "01:00.0", "02:00.0")],
+    "check-hazards": [("check", "-M", hazard(name), "03:00.0", "04:00.0") for name in (
+        "address-width", "bar-outside-window", "bar-unassigned", "bridge-bus-master-off",
+        "bridge-memory-off", "bus-master-off", "link-trained-down", "memory-decode-off",
+        "mps-client", "mps-provider", "no-answer", "no-bar", "not-d0-client")],
+    "matrix": [("matrix", "-M", S), ("matrix", "-M", D)],
+    "matrix-narrowed": [("matrix", "-M", S, "10de:*", "eth2", "b4:"),
+                        ("matrix", "-M", S, "--op", "read", "::0200"),
+                        ("matrix", "-M", S, "17:00.0")],
+    "find": [("find", "-M", S, "89:00.0"), ("find", "-M", S, "eth0", "eth2", "-v"),
+             ("find", "-M", D, "03:00.0"), ("find", "-M", S, "40:00.0")],
+    "find-for-kernel": [("find", "--for", "kernel", "-M", S, "89:00.0", "8a:00.0"),
+                        ("find", "--for", "kernel", "-M", D, "04:00.0")],
+    "tree": [("tree", "-M", S), ("tree", "-M", D)],
+}
+
+def transcript(commands):
+    parts = []
+    for command in commands:
+        result = cli.run(*command)
+        parts.append(f"$ p2pdma {' '.join(command)}\n{result.stdout}{result.stderr}"
+                     f"exit code {result.returncode}\n")
+    return "\n".join(parts)
+
+
+def main(args):
+    folder = cli.ROOT / "tests/cli/golden"
+    wrong = 0
+    for name, commands in GOLDENS.items():
+        path = folder / f"{name}.txt"
+        text = transcript(commands)
+        if args == ["--update"]:
+            path.write_text(text)
+            continue
+        old = path.read_text() if path.exists() else ""
+        if text != old:
+            wrong += 1
+            sys.stdout.writelines(difflib.unified_diff(
+                old.splitlines(True), text.splitlines(True), f"golden/{name}.txt", "printed now"))
+    stale = {path.stem for path in folder.glob("*.txt")} - set(GOLDENS)
+    for name in sorted(stale):
+        print(f"golden/{name}.txt: no command of goldens.py writes it")
+    return 1 if wrong or stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
