@@ -88,6 +88,7 @@ const char *size_text(uint64_t size, char text[SIZE_TEXT]);
 const char *color_answer(const struct app *app, enum p2pdma_answer answer, const char *word);
 
 /* sentence.c: reasons and hazards in words. */
+bool is_same_reason(const struct p2pdma_reason *a, const struct p2pdma_reason *b);
 char *why_sentence(const struct p2pdma_why *why);
 char *hazard_sentence(const struct p2pdma_hazard *hazard);
 

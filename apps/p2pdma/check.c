@@ -26,11 +26,6 @@ static void print_sentence(const char *key, const char *word, char *sentence)
 	free(sentence);
 }
 
-static bool is_same_reason(const struct p2pdma_reason *a, const struct p2pdma_reason *b)
-{
-	return a->code == b->code && a->device == b->device && a->arg == b->arg;
-}
-
 /* "same, for the request" when the read fails or passes for what the write does. */
 static char *read_sentence(const struct p2pdma_explanation *explanation)
 {

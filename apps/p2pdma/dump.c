@@ -23,14 +23,25 @@ static int write_all(int fd, const char *text, size_t length)
 	return fsync(fd) && errno != EINVAL ? -errno : 0;
 }
 
+/* A device or pipe is written to, never replaced. */
+static int write_special(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC), r;
+
+	if (fd < 0)
+		return -errno;
+	r = write_all(fd, text, strlen(text));
+	if (close(fd) && !r)
+		r = -errno;
+	return r;
+}
+
 /* Beside the file and then in its place, so that nobody ever reads half a capture. */
-static int write_file(const char *path, const char *text)
+static int replace_file(const char *path, mode_t mode, const char *text)
 {
 	char *temporary;
-	mode_t mask = umask(0);
 	int fd, r;
 
-	umask(mask);
 	if (asprintf(&temporary, "%s.XXXXXX", path) < 0)
 		return -ENOMEM;
 	fd = mkostemp(temporary, O_CLOEXEC);
@@ -40,7 +51,7 @@ static int write_file(const char *path, const char *text)
 		return r;
 	}
 	r = write_all(fd, text, strlen(text));
-	if (!r && fchmod(fd, 0666 & ~mask))
+	if (!r && fchmod(fd, mode))
 		r = -errno;
 	if (close(fd) && !r)
 		r = -errno;
@@ -49,6 +60,26 @@ static int write_file(const char *path, const char *text)
 	if (r)
 		unlink(temporary);
 	free(temporary);
+	return r;
+}
+
+static int write_file(const char *path, const char *text)
+{
+	mode_t mask = umask(0);
+	struct stat status;
+	char *real;
+	int r;
+
+	umask(mask);
+	if (stat(path, &status))
+		return replace_file(path, 0666 & ~mask, text);
+	if (!S_ISREG(status.st_mode))
+		return write_special(path, text);
+	real = realpath(path, NULL); /* a link stays a link */
+	if (!real)
+		return -errno;
+	r = replace_file(real, status.st_mode & 0777, text);
+	free(real);
 	return r;
 }
 

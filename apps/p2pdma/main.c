@@ -20,16 +20,17 @@ static const struct verb {
 	bool judges;
 	int fewest_arguments;
 	int most_arguments;
+	const char *options; /* of long_options, beside those that every verb takes */
 	const char *arguments;
 	const char *summary;
 } verbs[] = {
-	{ "check", verb_check, true, 2, -1, "PROVIDER CLIENT...",
+	{ "check", verb_check, true, 2, -1, "pcOjv", "PROVIDER CLIENT...",
 	  "can each client reach the provider's memory, and if not, what stops it" },
-	{ "matrix", verb_matrix, true, 0, -1, "[DEVICE...]", "the verdict for all pairs" },
-	{ "find", verb_find, true, 1, -1, "CLIENT...",
+	{ "matrix", verb_matrix, true, 0, -1, "pcOja", "[DEVICE...]", "the verdict for all pairs" },
+	{ "find", verb_find, true, 1, -1, "pcOjvf", "CLIENT...",
 	  "providers that all clients reach, best first" },
-	{ "tree", verb_tree, false, 0, 0, "", "the fabric: links, ACS, groups, BARs" },
-	{ "dump", verb_dump, false, 0, 0, "", "write this machine as a capture" },
+	{ "tree", verb_tree, false, 0, 0, "j", "", "the fabric: links, ACS, groups, BARs" },
+	{ "dump", verb_dump, false, 0, 0, "jor", "", "write this machine as a capture" },
 };
 
 static const struct option long_options[] = {
@@ -193,6 +194,26 @@ static const struct verb *find_verb(const char *name)
 	return NULL;
 }
 
+/* Nothing that was typed is silently without effect. */
+static int check_options(const struct verb *verb, const char *seen)
+{
+	for (const struct option *option = long_options; option->name; option++)
+		if (strchr(seen, option->val) && !strchr("MC", option->val) &&
+		    !strchr(verb->options, option->val))
+			return complain(EXIT_USAGE, "%s has no use for --%s", verb->name,
+			                option->name);
+	return 0;
+}
+
+static int check_arguments(const struct verb *verb, int count)
+{
+	if (count >= verb->fewest_arguments &&
+	    (verb->most_arguments < 0 || count <= verb->most_arguments))
+		return 0;
+	return complain(EXIT_USAGE, "expected: p2pdma %s%s%s", verb->name,
+	                *verb->arguments ? " " : "", verb->arguments);
+}
+
 static int open_machine(struct app *app)
 {
 	struct p2pdma_error err;
@@ -243,9 +264,13 @@ int main(int argc, char **argv)
 		.op = P2PDMA_OP_BOTH,
 	};
 	const struct verb *verb;
+	static char name[] = "p2pdma"; /* getopt's messages begin with it, as complain()'s do */
+	char seen[sizeof(long_options) / sizeof(long_options[0]) + 1] = "";
 	bool wants_help = false;
 	int option, code;
 
+	if (argc)
+		argv[0] = name;
 	setlocale(LC_CTYPE, "");
 	signal(SIGPIPE, SIG_IGN); /* finish_output() notices */
 	set_color(&app, "auto");
@@ -261,6 +286,8 @@ int main(int argc, char **argv)
 		code = set_option(&app, option, optarg);
 		if (code)
 			return code;
+		if (!strchr(seen, option))
+			seen[strlen(seen)] = (char)option;
 	}
 	verb = optind < argc ? find_verb(argv[optind]) : NULL;
 	if (wants_help) {
@@ -269,7 +296,9 @@ int main(int argc, char **argv)
 	}
 	if (!verb) {
 		if (optind < argc)
-			complain(EXIT_USAGE, "%s: no such verb", argv[optind]);
+			complain(EXIT_USAGE,
+			         "%s: no such verb; expected check, matrix, find, tree or dump",
+			         argv[optind]);
 		else
 			complain(EXIT_USAGE, "expected a verb: check, matrix, find, tree or dump");
 		return usage_error();
@@ -277,11 +306,8 @@ int main(int argc, char **argv)
 	app.verb = verb->name;
 	app.arguments = argv + optind + 1;
 	app.argument_count = argc - optind - 1;
-	if (app.argument_count < verb->fewest_arguments ||
-	    (verb->most_arguments >= 0 && app.argument_count > verb->most_arguments)) {
-		complain(EXIT_USAGE, "expected: p2pdma %s %s", verb->name, verb->arguments);
+	if (check_options(verb, seen) || check_arguments(verb, app.argument_count))
 		return usage_error();
-	}
 	code = finish_output(run(&app, verb));
 	p2pdma_routes_free(app.routes);
 	p2pdma_machine_close(app.machine);

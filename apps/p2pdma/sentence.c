@@ -26,6 +26,18 @@ static const char *redirect_bit(const struct p2pdma_device *port)
 	return control & P2PDMA_ACS_CMPLT_REDIR ? "CmpltRedir+" : "EgressCtrl+";
 }
 
+static void put_not_a_port(FILE *out, const struct p2pdma_device *device, const char *at)
+{
+	struct p2pdma_device_info info = { .size = sizeof(info) };
+
+	if (device)
+		p2pdma_device_get_info(device, &info);
+	if (device && info.kind == P2PDMA_KIND_UNKNOWN)
+		fprintf(out, "what kind of port %s is was not captured", at);
+	else
+		fprintf(out, "%s is no port that routes by a known rule", at);
+}
+
 /* How the turn at a port reads. */
 static void put_turn(FILE *out, const struct p2pdma_reason *reason, bool leads_up)
 {
@@ -79,7 +91,7 @@ static void put_turn(FILE *out, const struct p2pdma_reason *reason, bool leads_u
 		fprintf(out, "a bridge on the path is itself the target or the source; not judged");
 		break;
 	case P2PDMA_REASON_NOT_A_PORT:
-		fprintf(out, "%s is no port that routes by a known rule", at);
+		put_not_a_port(out, reason->device, at);
 		break;
 	case P2PDMA_REASON_COMMON_NODE:
 		fprintf(out, "below %s, and no ACS redirect on the way", at);
@@ -161,6 +173,11 @@ static void put_consequence(FILE *out, const struct p2pdma_reason *reason, bool 
 	}
 }
 
+bool is_same_reason(const struct p2pdma_reason *a, const struct p2pdma_reason *b)
+{
+	return a->code == b->code && a->device == b->device && a->arg == b->arg;
+}
+
 char *why_sentence(const struct p2pdma_why *why)
 {
 	bool is_through = why->count && why->reasons[0].code == P2PDMA_REASON_NO_COMMON_NODE;
@@ -172,8 +189,11 @@ char *why_sentence(const struct p2pdma_why *why)
 		return NULL;
 	if (why->count)
 		put_turn(out, &why->reasons[0], why->count > 1);
-	for (size_t i = 1; i < why->count; i++)
+	for (size_t i = 1; i < why->count; i++) {
+		if (is_same_reason(&why->reasons[i], &why->reasons[i - 1]))
+			continue;
 		put_consequence(out, &why->reasons[i], is_through);
+	}
 	fclose(out);
 	return text;
 }
