@@ -154,7 +154,7 @@ int select_argument(struct app *app, const char *argument, struct selection *sel
 	struct p2pdma_device *device;
 	struct p2pdma_error err;
 	struct pattern pattern;
-	size_t before = selection->count;
+	bool has_match = false;
 	int r = p2pdma_machine_resolve(app->machine, argument, &err, &device);
 
 	if (!r)
@@ -163,10 +163,12 @@ int select_argument(struct app *app, const char *argument, struct selection *sel
 		return complain(EXIT_USAGE, "%s; `p2pdma tree` lists the devices", err.text);
 	r = select_all(app, &all);
 	for (size_t i = 0; !r && i < all.count; i++)
-		if (matches(&pattern, all.devices[i]))
+		if (matches(&pattern, all.devices[i])) {
+			has_match = true;
 			r = append(selection, all.devices[i]);
+		}
 	select_done(&all);
-	if (!r && selection->count == before)
+	if (!r && !has_match)
 		return complain(EXIT_USAGE,
 		                "%s: matches no function of this machine; `p2pdma tree` lists them",
 		                argument);
