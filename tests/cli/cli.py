@@ -31,6 +31,22 @@ def captures():
     return [str(path.relative_to(ROOT)) for path in found]
 
 
+def differs_after_dump(path):
+    """capture -> dump -> read gives the same answers; if not, what differs."""
+    text = run("dump", "-M", f"capture:{path}").stdout
+    redacted = run("dump", "--redact", "-M", f"capture:{path}").stdout
+    wanted = run("matrix", "--json", "-M", f"capture:{path}")
+    if wanted.returncode != 0:
+        return wanted.stderr
+    if run("dump", "-M", "capture:-", stdin=text).stdout != text:
+        return "a second dump"
+    if run("matrix", "--json", "-M", "capture:-", stdin=text).stdout != wanted.stdout:
+        return "the matrix of the dump"
+    if run("matrix", "--json", "-M", "capture:-", stdin=redacted).stdout != wanted.stdout:
+        return "the matrix of the redacted dump"
+    return None
+
+
 def skip(reason):
     print(f"SKIP: {reason}")
     sys.exit(77)
