@@ -121,6 +121,17 @@ static void put_root_complex(FILE *out, const struct p2pdma_reason *reason, bool
 		fprintf(out, " %04x:%04x", reason->arg >> 16, reason->arg & 0xffff);
 }
 
+static void put_no_upstream_fwd(FILE *out, const struct p2pdma_device *device, const char *at)
+{
+	enum p2pdma_known known = device ? p2pdma_device_acs(device).known : P2PDMA_UNKNOWN;
+
+	if (known == P2PDMA_UNKNOWN)
+		fprintf(out, ", and whether %s sends it on up was not captured", at);
+	else
+		fprintf(out, ", and %s need not send it on up (%s)", at,
+		        known == P2PDMA_YES ? "UpstreamFwd-" : "no ACS capability");
+}
+
 /* What follows the turn. */
 static void put_consequence(FILE *out, const struct p2pdma_reason *reason, bool is_through)
 {
@@ -129,7 +140,7 @@ static void put_consequence(FILE *out, const struct p2pdma_reason *reason, bool 
 
 	switch (reason->code) {
 	case P2PDMA_REASON_NO_UPSTREAM_FWD:
-		fprintf(out, ", and %s need not send it on up (UpstreamFwd-)", at);
+		put_no_upstream_fwd(out, reason->device, at);
 		break;
 	case P2PDMA_REASON_ROOT_TRUSTED:
 		put_root_complex(out, reason, is_through);
