@@ -18,6 +18,15 @@ def hazard(name):
     return f"capture:tests/data/hazards/{name}.json"
 
 
+ROOTS = [("zen", "01:00.0", "02:00.0"), ("cpu-unknown", "01:00.0", "02:00.0"),
+         ("transblk", "01:00.0", "02:00.0"), ("missing", "07:00.0", "08:00.0"),
+         ("missing", "07:00.0", "40:01.0"), ("64-bytes", "03:00.0", "04:00.0"),
+         ("256-bytes", "03:00.0", "04:00.0"), ("guest", "03:00.0", "04:00.0"),
+         ("guest-blocked", "03:00.0", "04:00.0"), ("qemu-untranslated", "03:00.0", "04:00.0"),
+         ("qemu-translated", "03:00.0", "04:00.0"), ("qemu-passed-through", "03:00.0", "04:00.0")]
+LINKS = ["link-no-peer-control", "link-peer-control-direct", "link-client-rr",
+         "link-egress-blocked", "link-transblk", "link-no-upstream-fwd"]
+
 # file -> the commands whose output it holds
 GOLDENS = {
     "check-yes": [("check", "-M", S, "88:00.0", "89:00.0"), ("check", "-M", S, "eth0", "eth2")],
@@ -40,6 +49,14 @@ GOLDENS = {
                       ("check", "--cpu", "amd-zen", "-M", D, "03:00.0", "04:00.0"),
                       ("check", "-M", "capture:tests/data/roots/kernel-too-old.json",
                        "01:00.0", "02:00.0")],
+    "check-roots": [("check", "-M", f"capture:tests/data/roots/{name}.json", *pair)
+                    for name, *pair in ROOTS],
+    "check-turns": [("check", "-M", f"capture:tests/data/turns/{name}.json", "03:00.0", "04:00.0")
+                    for name in ("egress-e1-r0-set", "egress-e1-r1-set", "request-at-tb",
+                                 "egress-vector-not-captured", "completion-cr",
+                                 "no-upstream-fwd", "root-port-acs-unknown")],
+    "check-links": [("check", "-M", f"capture:tests/data/turns/{name}.json", "01:00.0", "01:00.1")
+                    for name in LINKS],
     "check-hazards": [("check", "-M", hazard(name), "03:00.0", "04:00.0") for name in (
         "address-width", "bar-outside-window", "bar-unassigned", "bridge-bus-master-off",
         "bridge-memory-off", "bus-master-off", "link-trained-down", "memory-decode-off",

@@ -264,6 +264,13 @@ class Dump(Case):
         for path in cli.captures():
             self.assertEqual(cli.differs_after_dump(path), None, path)
 
+    def test_live(self):
+        if run("tree").returncode == 4:
+            self.skipTest("this machine has no PCI that can be read")
+        text = run("dump").stdout
+        self.assertEqual(self.ok("matrix", "--json", "-M", "capture:-", stdin=text),
+                         self.ok("matrix", "--json"))
+
     def test_redact(self):
         text = self.ok("dump", "--redact", "-M", SERVER)
         plain = self.ok("dump", "-M", SERVER)
