@@ -333,8 +333,10 @@ static bool lacks_acs(const struct p2pdma_explanation *explanation)
 }
 
 /* What holds for all pairs, said once. */
-static void print_notes(const struct app *app, bool is_acs_unknown)
+static void print_notes(const struct app *app, enum p2pdma_answer worst, bool is_acs_unknown)
 {
+	if (worst == P2PDMA_ANSWER_UNKNOWN && app->routes_info.cpu == P2PDMA_CPU_AUTO)
+		printf("the CPU was not recorded; an AMD Zen or later would be trusted: --cpu tells\n");
 	if (is_acs_unknown && privilege_hint(app))
 		printf("%s\n", privilege_hint(app));
 	if (app->info.kernel_p2pdma == P2PDMA_NO)
@@ -387,7 +389,7 @@ int verb_check(struct app *app)
 		json_object_set(top, "pairs", pairs);
 		r = json_print(top);
 	} else if (!r) {
-		print_notes(app, is_acs_unknown);
+		print_notes(app, worst, is_acs_unknown);
 	}
 	json_decref(pairs);
 	if (r)
