@@ -167,7 +167,7 @@ static void print_kernel(const struct app *app, const struct p2pdma_explanation 
 {
 	const struct p2pdma_route route = explanation->route;
 	const struct p2pdma_why *why = &explanation->kernel;
-	char bdf[BDF_TEXT], *sentence;
+	char *sentence;
 
 	printf("  kernel %s, distance ", map_type_text(route.map_type));
 	if (route.distance < 0)
@@ -176,11 +176,6 @@ static void print_kernel(const struct app *app, const struct p2pdma_explanation 
 		printf("%d\n", route.distance);
 	if (!app->is_verbose || !why->count)
 		return;
-	if (why->reasons[0].code == P2PDMA_REASON_NO_REDIRECT) {
-		printf("         nothing up to %s redirects\n",
-		       short_bdf_text(why->reasons[0].device, bdf));
-		return;
-	}
 	sentence = why_sentence(why);
 	printf("         %s\n", sentence ? sentence : "");
 	free(sentence);

@@ -16,16 +16,6 @@ static void put_qemu(FILE *out, enum p2pdma_reason_code code)
 	      out);
 }
 
-/* The wire asks for ReqRedir; to the kernel each of three bits redirects. */
-static const char *redirect_bit(const struct p2pdma_device *port)
-{
-	uint16_t control = port ? p2pdma_device_acs(port).control : 0;
-
-	if (!port || control & P2PDMA_ACS_REQ_REDIR)
-		return "ReqRedir+";
-	return control & P2PDMA_ACS_CMPLT_REDIR ? "CmpltRedir+" : "EgressCtrl+";
-}
-
 static void put_not_a_port(FILE *out, const struct p2pdma_device *device, const char *at)
 {
 	struct p2pdma_device_info info = { .size = sizeof(info) };
@@ -58,7 +48,7 @@ static void put_turn(FILE *out, const struct p2pdma_reason *reason, bool leads_u
 		fprintf(out, "inside the device, as the ACS capability of %s declares", at);
 		break;
 	case P2PDMA_REASON_REQ_REDIR:
-		fprintf(out, "redirected at %s (%s)", at, redirect_bit(reason->device));
+		fprintf(out, "redirected at %s (ReqRedir+)", at);
 		break;
 	case P2PDMA_REASON_CMPLT_REDIR:
 		fprintf(out, "completion redirected at %s (CmpltRedir+)", at);
@@ -97,7 +87,7 @@ static void put_turn(FILE *out, const struct p2pdma_reason *reason, bool leads_u
 		fprintf(out, "below %s, and no ACS redirect on the way", at);
 		break;
 	case P2PDMA_REASON_KERNEL_REDIRECT:
-		fprintf(out, "ACS redirect at %s (%s%s%s )", at,
+		fprintf(out, "ACS redirect at %s:%s%s%s", at,
 		        reason->arg & P2PDMA_ACS_REQ_REDIR ? " ReqRedir+" : "",
 		        reason->arg & P2PDMA_ACS_CMPLT_REDIR ? " CmpltRedir+" : "",
 		        reason->arg & P2PDMA_ACS_EGRESS_CTRL ? " EgressCtrl+" : "");
