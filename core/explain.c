@@ -118,17 +118,17 @@ static bool is_virtual_verdict(const struct build *build)
 	       build->segment.request_reason.code != P2PDMA_REASON_BRIDGE_TARGET;
 }
 
-static void because_virtual(const struct build *build, struct p2pdma_why *why)
+/* What is known of the hypervisor decides for a pair; where nothing is, its topology proves
+ * nothing. */
+static enum p2pdma_reason_code virtual_reason(const struct build *build)
 {
-	struct p2pdma_reason reason = { P2PDMA_REASON_VIRTUAL, NULL, 0 };
-
-	if (segment_is_qemu(build->routes, build->provider, build->client)) {
-		if (build->segment.write != P2PDMA_VERDICT_UNKNOWN)
-			reason.code = P2PDMA_REASON_QEMU;
-		else if (build->client->function->iommu == P2PDMA_IOMMU_TRANSLATED)
-			reason.code = P2PDMA_REASON_QEMU_TRANSLATED;
-	}
-	because(why, reason);
+	if (!segment_is_qemu(build->routes, build->provider, build->client))
+		return P2PDMA_REASON_VIRTUAL;
+	if (build->segment.write != P2PDMA_VERDICT_UNKNOWN)
+		return P2PDMA_REASON_QEMU;
+	return build->client->function->iommu == P2PDMA_IOMMU_TRANSLATED
+	               ? P2PDMA_REASON_QEMU_TRANSLATED
+	               : P2PDMA_REASON_VIRTUAL;
 }
 
 static void explain_wire(struct build *build)
@@ -137,10 +137,12 @@ static void explain_wire(struct build *build)
 	struct p2pdma_why *write = &build->result->write, *read = &build->result->read;
 	enum p2pdma_turn worst;
 
-	if (is_virtual_verdict(build) &&
-	    segment_is_qemu(build->routes, build->provider, build->client)) {
-		because_virtual(build, write);
-		because_virtual(build, read);
+	struct p2pdma_reason virtual = { virtual_reason(build), NULL, 0 };
+
+	/* QEMU's models do not care what the ports say. */
+	if (is_virtual_verdict(build) && virtual.code != P2PDMA_REASON_VIRTUAL) {
+		because(write, virtual);
+		because(read, virtual);
 		return;
 	}
 	because(write, segment->request_reason);
@@ -151,8 +153,8 @@ static void explain_wire(struct build *build)
 		because(read, segment->completion_reason);
 	worst = segment->completion > segment->request ? segment->completion : segment->request;
 	if (is_virtual_verdict(build)) {
-		because_virtual(build, write);
-		because_virtual(build, read);
+		because(write, virtual);
+		because(read, virtual);
 		return;
 	}
 	because_far(build, write, segment->request,
