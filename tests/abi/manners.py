@@ -11,7 +11,7 @@ import sys
 FORBIDDEN = {
     'it ends the program': r'_?exit|_Exit|quick_exit|abort|__assert\w*|v?errx?|__stack_chk_abort',
     'it prints': r'(__)?v?printf(_chk)?|puts|putchar|perror|psignal|v?warnx?|error(_at_line)?'
-                 r'|v?syslog|stdout|stderr|std(out|err)@\w+',
+                 r'|v?syslog|setlocale|stdout|stderr|std(out|err)@\w+',
     'it touches signals': r'signal|sigaction|sigprocmask|pthread_sigmask|raise|kill',
 }
 WRITABLE = re.compile(r'\.(data|bss|tdata|tbss)(?!\.rel\.ro)|\*COM\*')
