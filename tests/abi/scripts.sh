@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# No script of the project gives shellcheck anything to say.  scripts.sh SOURCE_ROOT
+set -euo pipefail
+cd "$1"
+
+command -v shellcheck >/dev/null || {
+	echo "no shellcheck (apt-get install shellcheck)"
+	exit 77
+}
+mapfile -t scripts < <(grep -lr '^#!/usr/bin/env bash' scripts .ci tests)
+shellcheck --external-sources "${scripts[@]}"
+echo "${#scripts[@]} scripts"
