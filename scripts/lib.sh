@@ -79,7 +79,9 @@ configure() {
 	local dir=$1 output again=()
 	shift
 	[ ! -f "$dir/build.ninja" ] || again=(--reconfigure)
-	output=$(as_user meson setup "${again[@]}" "$dir" "$@" 2>&1) || {
+	# meson 1.0 leaves build.ninja older than what it depends on; let ninja say so here, unheard.
+	output=$(as_user meson setup "${again[@]}" "$dir" "$@" 2>&1 &&
+		as_user ninja -C "$dir" build.ninja 2>&1) || {
 		echo "$output" >&2
 		die "meson setup $dir failed, see above"
 	}
