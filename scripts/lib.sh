@@ -22,7 +22,7 @@ as_root() {
 	if [ "$(id -u)" = 0 ]; then
 		"$@"
 	else
-		command -v sudo >/dev/null || die "not root and no sudo here; as root, run: $*"
+		command -v sudo >/dev/null || die "not root, and no sudo here: run the line above as root"
 		sudo "$@"
 	fi
 }
@@ -63,15 +63,17 @@ need_packages() {
 	fi
 	mapfile -t missing < <(missing_packages "$@")
 	[ ${#missing[@]} -gt 0 ] || return 0
-	if ! all_have_candidates "${missing[@]}"; then
-		echo "apt-get update"
-		as_root apt-get update || die "apt-get update failed: is there a network?"
+
+	local install=(apt-get install -y --no-install-recommends "${missing[@]}")
+	if all_have_candidates "${missing[@]}"; then
+		echo "${install[*]}"
+	else
+		echo "apt-get update && ${install[*]}"
+		as_root apt-get update
 	fi
-	echo "apt-get install -y --no-install-recommends ${missing[*]}"
-	as_root env DEBIAN_FRONTEND=noninteractive \
-		apt-get install -y --no-install-recommends "${missing[@]}" ||
-		die "apt-get failed, see above: without a network, install these from another" \
-			"source; with one, 'apt-get update' may help: ${missing[*]}"
+	as_root env DEBIAN_FRONTEND=noninteractive "${install[@]}" ||
+		die "apt-get failed, see above: is there a network?  If there is, its package" \
+			"lists may be old: run apt-get update and try again"
 }
 
 # configure DIR OPTION...: a build directory that knows what is installed by now; silent unless it fails.
