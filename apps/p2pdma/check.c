@@ -330,7 +330,8 @@ static bool lacks_acs(const struct p2pdma_explanation *explanation)
 /* What holds for all pairs, said once. */
 static void print_notes(const struct app *app, enum p2pdma_answer worst, bool is_acs_unknown)
 {
-	if (worst == P2PDMA_ANSWER_UNKNOWN && app->routes_info.cpu == P2PDMA_CPU_AUTO)
+	if (worst == P2PDMA_ANSWER_UNKNOWN && app->routes_info.cpu == P2PDMA_CPU_AUTO &&
+	    !app->routes_info.virtual_machine)
 		printf("the CPU was not recorded; an AMD Zen or later would be trusted: --cpu tells\n");
 	if (is_acs_unknown && privilege_hint(app))
 		printf("%s\n", privilege_hint(app));

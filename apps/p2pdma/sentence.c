@@ -96,6 +96,9 @@ static void put_turn(FILE *out, const struct p2pdma_reason *reason, bool leads_u
 	case P2PDMA_REASON_QEMU_TRANSLATED:
 		put_qemu(out, reason->code);
 		break;
+	case P2PDMA_REASON_VIRTUAL:
+		fputs("in a virtual machine the topology is no evidence", out);
+		break;
 	case P2PDMA_REASON_PROFILE:
 		fputs("the rules of kernels before 6.0 are not known", out);
 		break;
