@@ -60,7 +60,7 @@ static bool read_bar(const struct node *node, int bar, struct bar *ret)
 	return true;
 }
 
-static struct memory judged_memory(const struct node *node)
+static struct memory read_memory(const struct node *node)
 {
 	struct memory first = { .captured = true }, wide = first, largest = first;
 	int64_t header = node_read(node, 0x0e, 1);
@@ -92,6 +92,16 @@ static struct memory judged_memory(const struct node *node)
 	if (largest.found)
 		return largest;
 	return wide.found ? wide : first;
+}
+
+static struct memory judged_memory(const struct node *node)
+{
+	struct memory m = read_memory(node);
+
+	/* Enhanced Allocation keeps addresses elsewhere, a VF's in its PF. */
+	if (!m.base && node_capability(node->pf ? node->pf : node, 0x14) > 0)
+		return (struct memory){ 0 };
+	return m;
 }
 
 bool naive_memory_unknown(const struct node *provider)
@@ -145,8 +155,11 @@ static bool decode_off(const struct node *provider)
 	return control != UNKNOWN && !(control & 8);
 }
 
+/* Dead or not in D0; a VF with its PF. */
 static bool is_dead(const struct node *node)
 {
+	if (node->pf && (node->pf->is_dead || node->pf->power > 0))
+		return true;
 	return node->is_dead || node->power > 0;
 }
 
@@ -200,6 +213,7 @@ int naive_stops(const struct node *provider, const struct node *client, const st
 	bool write_direct = route.request == P2PDMA_TURN_DIRECT;
 	bool read_direct = write_direct && route.completion == P2PDMA_TURN_DIRECT;
 	int bits = client->f->dma_mask_bits, stops = 0;
+	bool is_translated;
 
 	if (m.captured && (!m.found || !m.base))
 		return P2PDMA_OP_BOTH;
@@ -207,8 +221,14 @@ int naive_stops(const struct node *provider, const struct node *client, const st
 		return P2PDMA_OP_BOTH;
 	if (provider == client)
 		return is_dead(client) || is_off(client, 4) ? P2PDMA_OP_BOTH : 0;
-	if (m.base && bits > 0 && bits < 64 && bits_of(m.base + (m.size ? m.size - 1 : 0)) > bits)
+	is_translated = client->f->iommu == P2PDMA_IOMMU_TRANSLATED && !write_direct;
+	if (!is_translated && m.base && bits > 0 && bits < 64 &&
+	    bits_of(m.base + (m.size ? m.size - 1 : 0)) > bits)
 		return P2PDMA_OP_BOTH;
+	if (common && is_dead(common)) {
+		stops |= write_direct ? P2PDMA_OP_WRITE : 0;
+		stops |= read_direct ? P2PDMA_OP_READ : 0;
+	}
 	if (path_stops(provider, client, write_direct ? common : NULL, m, max_payload(client)))
 		stops |= P2PDMA_OP_WRITE;
 	if (path_stops(provider, client, read_direct ? common : NULL, m, max_payload(provider)))

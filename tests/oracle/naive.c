@@ -126,13 +126,37 @@ static void turns_in_switch(const struct node *c, const struct node *p, struct p
 		route->completion = p->acs.control & CR ? P2PDMA_TURN_REDIRECT : P2PDMA_TURN_DIRECT;
 }
 
-static void turns_on_link(const struct node *c, const struct node *p, struct p2pdma_route *route)
+/* Does, or may, the function's ARI capability number functions by groups? */
+static bool has_function_groups(const struct node *node)
+{
+	int ari = node_extended(node, 0x0e);
+	int64_t control = ari > 0 ? node_read(node, (size_t)ari + 6, 2) : 0;
+
+	return ari < 0 || control == UNKNOWN || control & 2;
+}
+
+static bool index_is_group(const struct naive *naive, const struct node *c)
+{
+	for (size_t i = 0; i < naive->count; i++) {
+		const struct node *node = &naive->nodes[i];
+		struct p2pdma_bdf bdf = node->f->bdf;
+		bool is_first = bdf.domain == c->f->bdf.domain && bdf.bus == c->f->bdf.bus &&
+		                bdf.devfn == 0;
+
+		if ((node == c || is_first) && has_function_groups(node))
+			return true;
+	}
+	return false;
+}
+
+static void turns_on_link(const struct naive *naive, const struct node *c, const struct node *p,
+                          struct p2pdma_route *route)
 {
 	struct p2pdma_bdf from = c->f->bdf, to = p->f->bdf;
 	int function = UNKNOWN;
 
 	route->request = route->completion = P2PDMA_TURN_UNKNOWN;
-	if (from.bus == to.bus)
+	if (from.bus == to.bus && !index_is_group(naive, c))
 		function = from.devfn > 7 || to.devfn > 7 ? to.devfn : to.devfn & 7;
 	if (c->acs.known == P2PDMA_YES)
 		route->request =
@@ -146,17 +170,17 @@ static void turns_on_link(const struct node *c, const struct node *p, struct p2p
 }
 
 /* Translated requests: a port with TransBlk blocks them. */
-static int translated(const struct node *common, const struct node *client)
+static int translated(const struct node *common, const struct node *client, int request)
 {
+	const struct node *end = request == P2PDMA_TURN_REDIRECT ? NULL : common;
 	int worst = P2PDMA_TURN_DIRECT;
 
 	if (client->ats == P2PDMA_NO)
 		return worst;
-	for (const struct node *n = client; n && n != common; n = n->parent) {
-		bool is_c = common && n->parent == common;
+	for (const struct node *n = client; n && n != end; n = n->parent) {
 		int here = P2PDMA_TURN_DIRECT;
 
-		if (!is_port(n) && !(is_c && is_link(common)))
+		if (!is_port(n))
 			continue;
 		if (n->acs.known == P2PDMA_UNKNOWN)
 			here = P2PDMA_TURN_UNKNOWN;
@@ -168,8 +192,8 @@ static int translated(const struct node *common, const struct node *client)
 	return worst;
 }
 
-static void turns(const struct node *common, const struct node *provider, const struct node *client,
-                  struct p2pdma_route *route)
+static void turns(const struct naive *naive, const struct node *common, const struct node *provider,
+                  const struct node *client, struct p2pdma_route *route)
 {
 	int other;
 
@@ -186,12 +210,12 @@ static void turns(const struct node *common, const struct node *provider, const 
 	else if (common->kind == P2PDMA_KIND_UPSTREAM_PORT)
 		turns_in_switch(child_of(common, client), child_of(common, provider), route);
 	else if (is_link(common))
-		turns_on_link(child_of(common, client), child_of(common, provider), route);
+		turns_on_link(naive, child_of(common, client), child_of(common, provider), route);
 	else if (common->kind == P2PDMA_KIND_PCIE_TO_PCI || common->kind == P2PDMA_KIND_PCI_BRIDGE)
 		route->request = route->completion = P2PDMA_TURN_DIRECT;
 	else
 		route->request = route->completion = P2PDMA_TURN_UNKNOWN;
-	other = translated(common, client);
+	other = translated(common, client, route->request);
 	if (other > route->request)
 		route->request = (uint8_t)other;
 }
@@ -244,8 +268,7 @@ static bool is_qemu_model(const struct node *node)
 {
 	int64_t vendor = node->pf ? node->pf->vendor : node->vendor;
 
-	return vendor == 0x1b36 || vendor == 0x1af4 || vendor == 0x1234 ||
-	       node->subsystem_vendor == 0x1af4;
+	return vendor == 0x1b36 || vendor == 0x1234 || node->subsystem == 0x11001af4;
 }
 
 /* QEMU obeys no ACS bit: raw addresses always arrive, unless a virtual IOMMU translates. */
@@ -264,6 +287,25 @@ static int virtual_verdict(const struct naive *naive, int verdict, const struct 
 	return verdict == P2PDMA_BLOCKED ? verdict : P2PDMA_VERDICT_UNKNOWN;
 }
 
+/* No yes to memory, or to a Memory Space Enable, that nobody has seen. */
+static bool nobody_saw_target(const struct node *provider)
+{
+	if (provider->is_dead)
+		return false;
+	return naive_memory_unknown(provider) || (!provider->is_vf && provider->command == UNKNOWN);
+}
+
+/* Is the top of the chain a root port that picks by egress vector between root ports? */
+static bool leaves_by_egress(const struct node *client)
+{
+	const struct node *top = client;
+
+	while (top->parent)
+		top = top->parent;
+	return top->kind == P2PDMA_KIND_ROOT_PORT && top->acs.known == P2PDMA_YES &&
+	       (top->acs.control & (EC | RR)) == EC;
+}
+
 struct p2pdma_route naive_pair(const struct naive *naive, size_t provider_index,
                                size_t client_index)
 {
@@ -274,20 +316,26 @@ struct p2pdma_route naive_pair(const struct naive *naive, size_t provider_index,
 	const struct node *common = common_node(provider, client, &distance);
 
 	kernel_verdict(naive, provider, client, &route);
-	turns(common, provider, client, &route);
+	turns(naive, common, provider, client, &route);
 	first = verdict_of(naive, route.request, common, provider, client, false);
 	route.write = (uint8_t)virtual_verdict(naive, first, provider, client);
 	first = verdict_of(naive, route.request, common, provider, client, true);
 	second = verdict_of(naive, route.completion, common, provider, client, true);
 	first = first > second ? first : second;
 	route.read = (uint8_t)virtual_verdict(naive, first, provider, client);
-	/* No yes to a target that nobody has seen. */
-	if (provider != client && !provider->is_dead && naive_memory_unknown(provider)) {
+	route.stops = (uint8_t)naive_stops(provider, client, common, route);
+	if (provider == client)
+		return route;
+	if (provider->is_bridge || client->is_bridge) {
+		route.request = route.completion = P2PDMA_TURN_UNKNOWN;
+		route.write = route.read = P2PDMA_VERDICT_UNKNOWN;
+	}
+	if (nobody_saw_target(provider) || (client->command == UNKNOWN && !client->is_dead) ||
+	    (!common && leaves_by_egress(client))) {
 		if (route.write < P2PDMA_VERDICT_UNKNOWN)
 			route.write = P2PDMA_VERDICT_UNKNOWN;
 		if (route.read < P2PDMA_VERDICT_UNKNOWN)
 			route.read = P2PDMA_VERDICT_UNKNOWN;
 	}
-	route.stops = (uint8_t)naive_stops(provider, client, common, route);
 	return route;
 }

@@ -15,6 +15,7 @@
 #include "snapshot.h"
 
 #define UNKNOWN (-1) /* of every int below: not captured */
+#define BROKEN  (-2) /* of an extended capability: its list loops or reads all ones */
 
 /* ACS Capability and Control bits. */
 #define RR 0x04
@@ -50,14 +51,15 @@ struct node {
 	bool is_cardbus; /* its windows lie elsewhere and are not judged */
 	enum p2pdma_kind kind;
 	bool is_dead; /* its configuration space reads all ones */
-	int64_t vendor, device, subsystem_vendor;
+	int64_t vendor, device;
+	int64_t subsystem; /* device << 16 | vendor; 0 when the header has none */
 	int secondary;
 	int command;
 	int power; /* D-state; UNKNOWN also without the capability */
 	int mps;   /* code of Device Control 7:5; UNKNOWN also without the capability */
 	int port_number;
 	int ats;        /* enum p2pdma_known */
-	int sriov;      /* offset of the SR-IOV capability, 0 none */
+	int sriov;      /* offset of the SR-IOV capability, 0 none, BROKEN */
 	int kernel_acs; /* the word at +6, 0 when there is no capability */
 	struct acs acs; /* as the wire obeys it */
 };
@@ -74,6 +76,8 @@ struct naive {
 
 /* nodes.c */
 int64_t node_read(const struct node *node, size_t offset, size_t bytes); /* UNKNOWN or the value */
+int node_capability(const struct node *node, int id);
+int node_extended(const struct node *node, int id); /* offset, 0 none, UNKNOWN or BROKEN */
 struct naive *naive_new(const struct snapshot *snapshot, const struct p2pdma_routes_opts *opts);
 void naive_free(struct naive *naive);
 

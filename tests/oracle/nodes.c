@@ -17,37 +17,41 @@ int64_t node_read(const struct node *node, size_t offset, size_t bytes)
 	return value;
 }
 
-/* Offset of a capability, 0 when the list ends without it, UNKNOWN when it leaves the capture. */
-static int find_capability(const struct node *node, int id)
+/*
+ * Offset of a capability, 0 when the list ends without it, UNKNOWN when it leaves the capture or
+ * anything of the list is broken.
+ */
+int node_capability(const struct node *node, int id)
 {
 	int64_t status = node_read(node, 6, 2), at, entry;
+	int found = 0;
 
 	if (status == UNKNOWN)
 		return UNKNOWN;
 	if (!(status & 0x10))
 		return 0;
-	at = node_read(node, 0x34, 1);
-	for (int i = 0; i < 48; i++) {
+	at = node_read(node, node->is_cardbus ? 0x14 : 0x34, 1);
+	for (int i = 0; i <= 48; i++) {
 		if (at == UNKNOWN)
-			return UNKNOWN;
+			return found ? found : UNKNOWN;
 		at &= 0xfc;
 		if (at < 0x40)
-			return 0;
+			return found;
 		entry = node_read(node, at, 2);
 		if (entry == UNKNOWN)
-			return UNKNOWN;
+			return found ? found : UNKNOWN;
 		if ((entry & 0xff) == 0xff)
-			return 0;
-		if ((entry & 0xff) == id)
-			return at;
+			return UNKNOWN;
+		if ((entry & 0xff) == id && !found)
+			found = (int)at;
 		at = entry >> 8;
 	}
-	return 0;
+	return UNKNOWN;
 }
 
-static int find_extended(const struct node *node, int express, int id)
+int node_extended(const struct node *node, int id)
 {
-	int at = 0x100;
+	int express = node_capability(node, 0x10), at = 0x100;
 
 	/* A conventional function has no extended space. */
 	if (express <= 0)
@@ -57,7 +61,9 @@ static int find_extended(const struct node *node, int express, int id)
 
 		if (entry == UNKNOWN)
 			return UNKNOWN;
-		if (entry == 0xffffffff || (entry == 0 && at == 0x100))
+		if (entry == 0xffffffff)
+			return BROKEN;
+		if (entry == 0 && at == 0x100)
 			return 0;
 		if ((entry & 0xffff) == id)
 			return at;
@@ -65,7 +71,7 @@ static int find_extended(const struct node *node, int express, int id)
 		if (at < 0x100)
 			return 0;
 	}
-	return 0;
+	return BROKEN;
 }
 
 static enum p2pdma_kind port_kind(const struct node *node, int express)
@@ -109,14 +115,17 @@ static bool is_quirky_pch(const struct node *node)
 	        (d >= 0x9d10 && d <= 0x9d1b));
 }
 
-static void decode_acs(struct node *node, int express)
+static void decode_acs(struct node *node)
 {
-	int at = find_extended(node, express, 0x0d);
+	int at = node_extended(node, 0x0d);
 	size_t width = is_quirky_pch(node) ? 4 : 2;
 	int64_t capability, control;
 
-	node->kernel_acs = at > 0 ? (int)node_read(node, at + 6, 2) : at;
-	node->acs.known = at == UNKNOWN ? P2PDMA_UNKNOWN : P2PDMA_NO;
+	/* Linux finds nothing in a broken list. */
+	node->kernel_acs = at == UNKNOWN ? UNKNOWN : 0;
+	if (at > 0)
+		node->kernel_acs = (int)node_read(node, at + 6, 2);
+	node->acs.known = at < 0 ? P2PDMA_UNKNOWN : P2PDMA_NO;
 	if (at <= 0)
 		return;
 	capability = node_read(node, at + 4, 2);
@@ -141,11 +150,10 @@ static void decode(struct node *node)
 	node->is_bridge = node->is_cardbus || (header != UNKNOWN && (header & 0x7f) == 1);
 	node->vendor = node_read(node, 0, 2);
 	node->device = node_read(node, 2, 2);
-	node->subsystem_vendor =
-		header != UNKNOWN && !(header & 0x7f) ? node_read(node, 0x2c, 2) : 0;
+	node->subsystem = header != UNKNOWN && !(header & 0x7f) ? node_read(node, 0x2c, 4) : 0;
 	node->command = (int)node_read(node, 4, 2);
 	node->secondary = node->is_bridge ? (int)node_read(node, 0x19, 1) : UNKNOWN;
-	express = find_capability(node, 0x10);
+	express = node_capability(node, 0x10);
 	node->kind = port_kind(node, express);
 	node->mps = node->port_number = node->power = UNKNOWN;
 	if (express > 0) {
@@ -154,14 +162,14 @@ static void decode(struct node *node)
 		value = node_read(node, express + 12, 4);
 		node->port_number = value == UNKNOWN ? UNKNOWN : (int)(value >> 24);
 	}
-	pm = find_capability(node, 0x01);
+	pm = node_capability(node, 0x01);
 	value = pm > 0 ? node_read(node, pm + 4, 2) : UNKNOWN;
 	node->power = value == UNKNOWN ? UNKNOWN : value & 3;
-	node->sriov = find_extended(node, express, 0x10);
-	ats = find_extended(node, express, 0x0f);
+	node->sriov = node_extended(node, 0x10);
+	ats = node_extended(node, 0x0f);
 	value = ats > 0 ? node_read(node, ats + 6, 2) : ats;
-	node->ats = value == UNKNOWN ? P2PDMA_UNKNOWN : value >> 15 & 1;
-	decode_acs(node, express);
+	node->ats = value < 0 ? P2PDMA_UNKNOWN : value >> 15 & 1;
+	decode_acs(node);
 }
 
 static bool same_address(struct p2pdma_bdf a, struct p2pdma_bdf b)
@@ -192,26 +200,43 @@ static int vf_number(const struct node *pf, struct p2pdma_bdf bdf, bool is_recor
 	return UNKNOWN;
 }
 
-/* Called by ascending address, so that what could be the PF is itself decided. */
-static void find_pf(struct naive *naive, struct node *node)
+/*
+ * The SR-IOV registers that lead to @node.  Called by ascending address, so that what could be the
+ * PF is itself decided.
+ */
+static void mark_by_registers(struct naive *naive, struct node *node)
 {
+	int64_t header = node_read(node, 0x0e, 1);
+
 	node->vf_index = UNKNOWN;
-	for (size_t i = 0; i < naive->count; i++) {
+	node->is_vf = node->f->has_physfn || node->vendor == 0xffff;
+	if (node->f->has_physfn || (header != UNKNOWN && header & 0x7f))
+		return;
+	for (size_t i = 0; i < naive->count && !node->pf; i++) {
 		struct node *pf = &naive->nodes[i];
 
 		/* A VF has no VFs. */
-		if (pf == node || pf->f->has_physfn || pf->vendor == 0xffff ||
-		    (pf->is_vf && !node->f->has_physfn))
+		if (pf == node || pf->is_vf || pf->f->has_physfn || pf->vendor == 0xffff)
 			continue;
-		if (node->f->has_physfn && !same_address(pf->f->bdf, node->f->physfn))
-			continue;
-		node->vf_index = vf_number(pf, node->f->bdf, node->f->has_physfn);
-		if (node->f->has_physfn || node->vf_index != UNKNOWN) {
+		node->vf_index = vf_number(pf, node->f->bdf, false);
+		if (node->vf_index != UNKNOWN) {
 			node->pf = pf;
-			break;
+			node->is_vf = true;
 		}
 	}
-	node->is_vf = node->pf || node->f->has_physfn || node->vendor == 0xffff;
+}
+
+/* Once all registers are read: the PF that the OS named, unless that is a VF. */
+static void mark_by_record(struct naive *naive, struct node *node)
+{
+	for (size_t i = 0; i < naive->count; i++) {
+		struct node *pf = &naive->nodes[i];
+
+		if (!same_address(pf->f->bdf, node->f->physfn) || pf->is_vf)
+			continue;
+		node->pf = pf;
+		node->vf_index = vf_number(pf, node->f->bdf, true);
+	}
 }
 
 static uint8_t bus_of(const struct node *node)
@@ -219,32 +244,64 @@ static uint8_t bus_of(const struct node *node)
 	return node->pf ? node->pf->f->bdf.bus : node->f->bdf.bus;
 }
 
-static struct node *find_owner(struct naive *naive, const struct node *node)
+/* How many bridges claim the bus of @node, and the last of them. */
+static int count_owners(struct naive *naive, const struct node *node, struct node **ret_owner)
 {
-	if (node->is_vf && !node->pf)
-		return NULL; /* it belongs beside a PF that was not captured */
+	int count = 0;
+
+	*ret_owner = NULL;
 	for (size_t i = 0; i < naive->count; i++) {
 		struct node *bridge = &naive->nodes[i];
 
 		if (bridge->is_bridge && !bridge->is_vf &&
 		    bridge->f->bdf.domain == node->f->bdf.domain &&
-		    bridge->secondary == bus_of(node) && bridge->secondary > bridge->f->bdf.bus)
-			return bridge;
+		    bridge->secondary == bus_of(node) && bridge->secondary > bridge->f->bdf.bus) {
+			*ret_owner = bridge;
+			count++;
+		}
 	}
-	return NULL;
+	return count;
 }
 
-/* Is the bridge above the function at the top of a chain missing from the capture? */
-static bool top_is_missing(const struct node *top, const struct bus *bus)
+static struct node *find_owner(struct naive *naive, const struct node *node)
 {
-	enum p2pdma_kind kind = bus->first ? bus->first->kind : P2PDMA_KIND_UNKNOWN;
+	struct node *owner;
 
-	if (top->f->has_root_bus)
-		return top->f->root_bus.domain != bus->domain ||
-		       top->f->root_bus.bus != bus->number;
-	if (kind == P2PDMA_KIND_UPSTREAM_PORT || kind == P2PDMA_KIND_DOWNSTREAM_PORT)
+	if (node->is_vf && !node->pf)
+		return NULL; /* it belongs beside a PF that was not captured */
+	return count_owners(naive, node, &owner) == 1 ? owner : NULL;
+}
+
+static bool is_host_bridge(const struct node *node)
+{
+	return node_read(node, 0x0a, 2) == 0x0600 && (node_read(node, 0x0e, 1) & 0x7f) == 0;
+}
+
+/* Is what is above an ownerless bus missing from the capture? */
+static bool top_is_missing(struct naive *naive, const struct node *top, const struct bus *bus)
+{
+	bool proves_root = bus->number == 0;
+	struct node *owner;
+
+	if (count_owners(naive, top, &owner) > 1)
 		return true;
-	return bus->number && (kind == P2PDMA_KIND_ENDPOINT || kind == P2PDMA_KIND_PCIE_TO_PCI);
+	if (bus->first && bus->first->f->has_root_bus)
+		return bus->first->f->root_bus.domain != bus->domain ||
+		       bus->first->f->root_bus.bus != bus->number;
+	for (size_t i = 0; i < naive->count; i++) {
+		const struct node *node = &naive->nodes[i];
+
+		if (node->is_vf || node->f->bdf.domain != bus->domain ||
+		    node->f->bdf.bus != bus->number)
+			continue;
+		if (node->kind == P2PDMA_KIND_UPSTREAM_PORT ||
+		    node->kind == P2PDMA_KIND_DOWNSTREAM_PORT)
+			return true;
+		if (node->kind == P2PDMA_KIND_ROOT_PORT || node->kind == P2PDMA_KIND_RC_ENDPOINT ||
+		    is_host_bridge(node))
+			proves_root = true;
+	}
+	return !proves_root;
 }
 
 static struct bus *find_bus(struct naive *naive, const struct node *top)
@@ -265,7 +322,7 @@ static struct bus *find_bus(struct naive *naive, const struct node *top)
 		    node->f->bdf.bus == bus->number)
 			bus->first = node;
 	}
-	bus->missing = top_is_missing(top, bus);
+	bus->missing = top_is_missing(naive, top, bus);
 	return bus;
 }
 
@@ -313,7 +370,11 @@ struct naive *naive_new(const struct snapshot *snapshot, const struct p2pdma_rou
 		decode(&naive->nodes[i]);
 	}
 	for (size_t i = 0; i < naive->count; i++)
-		find_pf(naive, &naive->nodes[i]);
+		mark_by_registers(naive, &naive->nodes[i]);
+	for (size_t i = 0; i < naive->count; i++) {
+		if (naive->nodes[i].f->has_physfn)
+			mark_by_record(naive, &naive->nodes[i]);
+	}
 	for (size_t i = 0; i < naive->count; i++)
 		naive->nodes[i].parent = find_owner(naive, &naive->nodes[i]);
 	for (size_t i = 0; i < naive->count; i++) {

@@ -65,9 +65,10 @@ enum p2pdma_known naive_listed(const struct bus *a, const struct bus *b,
 {
 	enum p2pdma_known first = listed(a, a == b, profile), second = listed(b, a == b, profile);
 
-	if (first == P2PDMA_UNKNOWN || second == P2PDMA_UNKNOWN)
-		return P2PDMA_UNKNOWN;
-	return first == P2PDMA_YES && second == P2PDMA_YES ? P2PDMA_YES : P2PDMA_NO;
+	/* One that is not listed is enough for a no. */
+	if (first == P2PDMA_NO || second == P2PDMA_NO)
+		return P2PDMA_NO;
+	return first == P2PDMA_YES && second == P2PDMA_YES ? P2PDMA_YES : P2PDMA_UNKNOWN;
 }
 
 /* Arrow Lake-S: NVIDIA/open-gpu-kernel-modules#1253. */
