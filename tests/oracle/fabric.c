@@ -18,10 +18,12 @@
 #define NO_PARENT    18 /* the root bus */
 
 #define PM_AT    0x40
+#define EA_AT    0x60
 #define EXP_AT   0x70
 #define ACS_AT   0x100
 #define SRIOV_AT 0x140
 #define ATS_AT   0x180
+#define ARI_AT   0x1c0
 
 #define MAX_DEPTH 7
 
@@ -91,7 +93,7 @@ static struct snapshot_function *add(struct fabric *fabric, unsigned int bus, un
 	if (fabric->short_config && chance(fabric, 60))
 		function->config_len = fabric->short_config;
 	if (fabric->has_oddities && chance(fabric, 2))
-		function->config_len = below(fabric, 0x1a0);
+		function->config_len = below(fabric, chance(fabric, 50) ? 64 : 0x1e0);
 	if (fabric->records_roots) {
 		function->has_root_bus = true;
 		function->root_bus =
@@ -104,12 +106,16 @@ static struct snapshot_function *add(struct fabric *fabric, unsigned int bus, un
 
 static uint16_t random_control(struct fabric *fabric)
 {
-	switch (below(fabric, 4)) {
+	switch (below(fabric, 6)) {
 	case 0:
 		return 0;
 	case 1:
 		return 0x1d; /* as Linux sets it under an IOMMU */
 	case 2:
+		return 0x1f; /* the same where translated requests are not trusted */
+	case 3:
+		return 0x30; /* EgressCtrl without ReqRedir */
+	case 4:
 		return (uint16_t)(1u << below(fabric, 7));
 	default:
 		return (uint16_t)below(fabric, 128);
@@ -133,7 +139,7 @@ static void put_extended(struct fabric *fabric, uint8_t *config, int type, bool 
                          bool is_pch)
 {
 	bool is_bridge = type >= ROOT_PORT && type <= PCI_TO_PCIE;
-	size_t at[3], count = 0;
+	size_t at[4], count = 0;
 
 	if (chance(fabric, is_bridge ? 75 : 40)) {
 		put(config, ACS_AT, 4, 0x1000d);
@@ -149,13 +155,24 @@ static void put_extended(struct fabric *fabric, uint8_t *config, int type, bool 
 		put(config, ATS_AT + 6, 2, chance(fabric, 70) ? 0x8000 : 0);
 		at[count++] = ATS_AT;
 	}
+	if (!is_bridge && chance(fabric, 25)) {
+		put(config, ARI_AT, 4, 0x1000e);
+		put(config, ARI_AT + 6, 2, below(fabric, 4));
+		at[count++] = ARI_AT;
+	}
 	if (count && at[0] != 0x100)
 		put(config, 0x100, 4, 0x10001 | at[0] << 20);
 	for (size_t i = 0; i + 1 < count; i++)
 		config[at[i] + 2] |= (uint8_t)(at[i + 1] << 4), config[at[i] + 3] |= at[i + 1] >> 4;
-	/* A list that loops, and one that leads outside of extended space. */
-	if (count && fabric->has_oddities && chance(fabric, 3))
-		put(config, at[count - 1] + 2, 2, chance(fabric, 50) ? 0x1001 : 0x0801);
+	if (!fabric->has_oddities || !chance(fabric, 6))
+		return;
+	/* A list that loops, leads outside of extended space or into ones; a space of ones. */
+	if (count && chance(fabric, 75))
+		put(config, at[count - 1] + 2, 2,
+		    (const uint16_t[]){ 0x1001, 0x0801, 0xf001 }[below(fabric, 3)]);
+	else
+		memset(config + 0x100, 0xff, SNAPSHOT_CONFIG_SIZE - 0x100);
+	put(config, 0xf00, 4, 0xffffffff);
 }
 
 static void put_capabilities(struct fabric *fabric, uint8_t *config, int type)
@@ -165,7 +182,7 @@ static void put_capabilities(struct fabric *fabric, uint8_t *config, int type)
 	if (chance(fabric, 90)) {
 		config[link] = PM_AT;
 		put(config, PM_AT, 2, 0x01);
-		put(config, PM_AT + 4, 2, chance(fabric, 3) ? below(fabric, 4) : 0);
+		put(config, PM_AT + 4, 2, chance(fabric, 5) ? below(fabric, 4) : 0);
 		link = PM_AT + 1;
 	}
 	if (type < CONVENTIONAL) {
@@ -174,9 +191,20 @@ static void put_capabilities(struct fabric *fabric, uint8_t *config, int type)
 		put(config, EXP_AT + 2, 2, (unsigned int)type << 4 | 2);
 		put(config, EXP_AT + 8, 2, (chance(fabric, 90) ? 1 : below(fabric, 8)) << 5);
 		put(config, EXP_AT + 12, 4, (uint64_t)below(fabric, 40) << 24 | 0x83);
+		link = EXP_AT + 1;
 	}
-	if (link != 0x34 || type < CONVENTIONAL)
+	if (chance(fabric, 8)) {
+		config[link] = EA_AT;
+		config[EA_AT] = 0x14;
+		link = EA_AT + 1;
+	}
+	if (link != 0x34)
 		put(config, 0x06, 2, 0x10);
+	if (link == 0x34 || !fabric->has_oddities || !chance(fabric, 4))
+		return;
+	/* A list that loops, and one that ends in an entry of ones. */
+	config[link] = chance(fabric, 50) ? (uint8_t)(link - 1) : 0xf0;
+	config[0xf0] = 0xff;
 }
 
 static void put_ids(struct fabric *fabric, uint8_t *config)
@@ -216,6 +244,10 @@ static void put_bars(struct fabric *fabric, struct snapshot_function *function, 
 		base = 0x80000000u + below(fabric, 0x4000) * 0x10000u;
 		base = chance(fabric, 5) ? 0 : base;
 		put(function->config, 0x10, 4, base);
+		if (slots < 6 && base && chance(fabric, 30)) {
+			put(function->config, 0x10, 4, base | 0xc);
+			put(function->config, 0x14, 4, below(fabric, 2) << 5);
+		}
 		put_range(fabric, function, 0, base, 0x10000, 0x40200);
 	} else if (chance(fabric, 30)) {
 		put(function->config, 0x10, 4, 0xe001);
@@ -279,12 +311,16 @@ static void add_vfs(struct fabric *fabric, struct p2pdma_bdf pf, struct window w
 			continue;
 		put(vf->config, 0x00, 4, 0xffffffff);
 		put(vf->config, 0x04, 2, chance(fabric, 95) ? 4 : 0);
+		vf->config[0x0e] = fabric->has_oddities && chance(fabric, 5) ? 1 : 0;
 		put_capabilities(fabric, vf->config, ENDPOINT);
 		put_extended(fabric, vf->config, ENDPOINT, false, false);
 		put_range(fabric, vf, 0, w.base + i * size, size, 0x14220c);
 		if (is_recorded) {
 			vf->has_physfn = true;
 			vf->physfn = pf;
+			/* The OS would not, but a capture may name a VF. */
+			if (fabric->has_oddities && chance(fabric, 10))
+				vf->physfn.devfn += (uint8_t)offset;
 		}
 	}
 }
@@ -318,7 +354,8 @@ static void add_one(struct fabric *fabric, unsigned int bus, unsigned int devfn,
 		put_extended(fabric, function->config, type, has_sriov, is_pch);
 	put_bars(fabric, function, w, is_bridge ? 2 : 6);
 	if (!is_bridge) {
-		put(function->config, 0x2c, 2, chance(fabric, 30) ? 0x1af4 : 0x1028);
+		put(function->config, 0x2c, 4,
+		    (const uint32_t[]){ 0x11001af4, 0x00011af4, 0x11001028 }[below(fabric, 3)]);
 		if (has_sriov)
 			add_vfs(fabric, bdf, w);
 		return;
@@ -328,11 +365,17 @@ static void add_one(struct fabric *fabric, unsigned int bus, unsigned int devfn,
 	w = slice(fabric, w);
 	below_it = ++fabric->last_bus;
 	function->config[0x0e] = type == PCI_BRIDGE && chance(fabric, 20) ? 2 : 1;
+	if (function->config[0x0e] == 2) {
+		put(function->config, 0x14, 4, function->config[0x34]);
+		function->config[0x34] = chance(fabric, 50) ? 0 : EXP_AT;
+	}
 	function->config[0x18] = (uint8_t)bus;
 	put_windows(fabric, function->config, w);
 	function->config[0x19] = (uint8_t)below_it;
 	if (fabric->has_oddities && chance(fabric, 5))
 		function->config[0x19] = (uint8_t)below(fabric, below_it + 1);
+	else if (fabric->has_oddities && chance(fabric, 5))
+		function->config[0x19] = (uint8_t)(below_it - 1);
 	populate(fabric, below_it, type, w, depth + 1);
 }
 
@@ -404,12 +447,15 @@ static void add_root(struct fabric *fabric, unsigned int bus, unsigned int n)
 
 			put(config, 0, 2, id >> 16);
 			put(config, 2, 2, id);
+			if (type == CONVENTIONAL && chance(fabric, 85))
+				put(config, 0x0a, 2, 0x0600);
 		}
 	}
 	/* A subtree whose top was not captured. */
 	if (fabric->has_oddities && chance(fabric, 10))
 		add_one(fabric, bus, 0, UPSTREAM, w, 1);
-	populate(fabric, bus, NO_PARENT, w, 1);
+	/* Or only what lies below one. */
+	populate(fabric, bus, chance(fabric, 6) ? (int)below(fabric, NO_PARENT) : NO_PARENT, w, 1);
 }
 
 static char *copy(const char *text)
