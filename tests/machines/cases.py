@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Small machines, one a rule.  What must come out of each is in tests/data/expected.tsv.
+"""Small machines, one a rule (more in oddities.py).  What must come out of each is in tests/data/expected.tsv.
 
 Three layouts carry most of them (Linux 7.2 on an Intel CPU, bare metal, unless said otherwise):
 
@@ -39,7 +39,7 @@ def root(m, host=LISTED, number=0, **kw):
 
 
 def port(bus, acs=UF, **kw):
-    return bus.add(fb.root_port(acs=None if acs is None else Acs(acs), **kw))
+    return bus.add(fb.root_port(acs=acs if acs is None or isinstance(acs, Acs) else Acs(acs), **kw))
 
 
 def switch(above, acs=(0, 0), **kw):
@@ -61,11 +61,11 @@ def siblings(host=LISTED, rp=UF, provider=0, client=0, p={}, c={}, usp={}, edit=
     return m
 
 
-def functions(host=LISTED, rp=UF, first=None, second=None, c={}, fn=1, dev=0):
+def functions(host=LISTED, rp=UF, first=None, second=None, p={}, c={}, fn=1, dev=0):
     """first, second: ACS of the two functions."""
     m = machine()
     above = port(root(m, host), rp)
-    above.add(drive(acs=first), dev=0)
+    above.add(drive(acs=first, **p), dev=0)
     above.add(drive(acs=second, **c), dev=dev, fn=fn)
     return m.assign()
 
@@ -86,14 +86,17 @@ def sockets(first, second, **kw):
     return m.assign()
 
 
-def virtual_functions(**sriov):
+def virtual_functions(pf={}, edit=None, **sriov):
     """A PF 01:00.0 with two VFs of 16 MiB below a root port."""
     m = machine()
     above = port(root(m))
     acs = sriov.pop("acs", None)
-    pf = above.add(drive(acs=acs, sriov=Sriov(2, bars=[Bar(16 * MIB, True)], **sriov)))
-    pf.add_vfs(acs=acs)
-    return m.assign()
+    owner = above.add(drive(acs=acs, sriov=Sriov(2, bars=[Bar(16 * MIB, True)], **sriov), **pf))
+    owner.add_vfs(acs=acs)
+    m.assign()
+    if edit:
+        edit(*owner.vfs)
+    return m
 
 
 # linux-p2pdma.md 1.4, row by row.

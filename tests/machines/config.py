@@ -124,6 +124,9 @@ def extended(space, f):
     if f.serial is not None:
         caps.append((0x0003, 1, fb.DSN_AT))
         put(space, fb.DSN_AT + 4, "Q", f.serial)
+    if f.ari is not None:
+        caps.append((0x000e, 1, fb.ARI_AT))
+        put(space, fb.ARI_AT + 4, "HH", 0, f.ari)
     for i, (cap, version, at) in enumerate(caps):
         after = caps[i + 1][2] if i + 1 < len(caps) else 0
         put(space, at, "I", cap | version << 16 | after << 20)

@@ -26,7 +26,7 @@ MEMORY, MASTER = 0x2, 0x4
 
 # Where capabilities lie.
 PM_AT, MSI_AT, EXP_AT = 0x40, 0x50, 0x70
-AER_AT, ACS_AT, SRIOV_AT, ATS_AT, DSN_AT = 0x100, 0x148, 0x180, 0x1c0, 0x1c8
+AER_AT, ACS_AT, SRIOV_AT, ATS_AT, DSN_AT, ARI_AT = 0x100, 0x148, 0x180, 0x1c0, 0x1c8, 0x1d8
 
 MIB, GIB = 1 << 20, 1 << 30
 
@@ -80,6 +80,7 @@ class Function:
         self.bars = []            # up to 6 (2 for a bridge); a wide one takes two slots
         self.acs = None           # Acs
         self.ats = None           # None: no capability; True/False: on, off
+        self.ari = None           # None: no capability; else its control register
         self.sriov = None
         self.pm = 0               # D-state; None: no capability
         self.mps = 1              # 128 << mps bytes
@@ -94,6 +95,7 @@ class Function:
         self.driver = self.iommu = self.dma_mask_bits = None
         self.iommu_group = self.numa_node = -1
         self.names = []
+        self.physfn = None        # of a VF: default its pf
         self.pf = self.parent = self.bus = None
         self.children, self.vfs = [], []
         self.first_bus = 0        # of a bridge: the lowest number its secondary bus may get
@@ -144,6 +146,7 @@ class RootBus:
     def __init__(self, number, domain, mem, pref, node):
         self.number, self.domain, self.mem, self.pref = number, domain, mem, pref
         self.node, self.children = node, []
+        self.recorded = True      # the OS says which functions lie below it
 
     def add(self, child, dev=None, fn=0):
         place(self.children, child, dev, fn)

@@ -12,13 +12,14 @@ import sys
 
 import cases
 import emit
+import oddities
 import servers
 
 
 def bundle():
     yield "data/two-socket.json", servers.two_socket
     yield "data/desktop-rocket-lake.json", servers.desktop
-    for name, build in cases.CASES.items():
+    for name, build in {**cases.CASES, **oddities.CASES}.items():
         yield f"tests/data/{name}.json", build
 
 
