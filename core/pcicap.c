@@ -133,9 +133,12 @@ static bool has_pch_layout(struct pcicap_config cfg, enum p2pdma_kind kind)
 	return false;
 }
 
-/* -ENOENT for conventional functions, which have no extended configuration space. */
+/* Conventional functions have no extended configuration space; of others it takes one to know one.
+ */
 static int find_ext_of(struct pcicap_config cfg, enum p2pdma_kind kind, uint16_t id)
 {
+	if (kind == P2PDMA_KIND_UNKNOWN)
+		return -ENODATA;
 	return is_conventional(kind) ? -ENOENT : pcicap_find_ext(cfg, id);
 }
 
