@@ -97,4 +97,29 @@ bool naive_memory_unknown(const struct node *provider);
 /* naive.c: indices are those of the snapshot */
 struct p2pdma_route naive_pair(const struct naive *naive, size_t provider, size_t client);
 
+/* reach.c: the rarer rules, those that @route brings up as a mask */
+enum reach {
+	REACH_BUS_UNRECORDED,
+	REACH_BUS_CONTESTED,
+	REACH_LIST_BROKEN,
+	REACH_EXTENDED_BROKEN,
+	REACH_CARDBUS,
+	REACH_VF_ORPHAN,
+	REACH_TRANSBLK_ABOVE,
+	REACH_PF_POWER,
+	REACH_COMMON_POWER,
+	REACH_FUNCTION_GROUPS,
+	REACH_ROOT_EGRESS,
+	REACH_BRIDGE_BAR,
+	REACH_QEMU,
+	REACH_COMMAND_UNKNOWN,
+	REACH_ENHANCED_ALLOCATION,
+	REACH_WIDTH_TRANSLATED,
+	REACH_HALF_LISTED,
+	REACH_COUNT
+};
+extern const char *const reach_names[REACH_COUNT];
+unsigned int naive_reach(const struct naive *naive, size_t provider, size_t client,
+                         struct p2pdma_route route);
+
 #endif

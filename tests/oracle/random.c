@@ -49,11 +49,14 @@ struct comparison {
 	struct p2pdma_device **devices; /* in the snapshot's order */
 	uint64_t seed;
 	size_t pairs, mismatches;
+	size_t reached[REACH_COUNT];
 	unsigned int map_types, writes, reads, requests, completions, stops; /* seen, as masks */
 };
 
-static void tally(struct comparison *c, struct p2pdma_route r)
+static void tally(struct comparison *c, struct p2pdma_route r, unsigned int reached)
 {
+	for (int i = 0; i < REACH_COUNT; i++)
+		c->reached[i] += reached >> i & 1;
 	c->pairs++;
 	c->map_types |= 1u << r.map_type;
 	c->writes |= 1u << r.write;
@@ -70,6 +73,18 @@ static bool saw_everything(const struct comparison *c)
 	       c->completions == 0xf && c->stops == 0xf;
 }
 
+/* Prints how often each of the rarer rules came up; false when one never did. */
+static bool print_reached(const struct comparison *c)
+{
+	bool is_complete = true;
+
+	for (int i = 0; i < REACH_COUNT; i++) {
+		printf("  %-20s %zu\n", reach_names[i], c->reached[i]);
+		is_complete = is_complete && c->reached[i];
+	}
+	return is_complete;
+}
+
 static void compare_pair(struct comparison *c, const struct naive *naive,
                          const struct p2pdma_routes *routes, const uint32_t *row,
                          const struct p2pdma_routes_opts *opts, size_t provider, size_t client)
@@ -81,7 +96,7 @@ static void compare_pair(struct comparison *c, const struct naive *naive,
 		abort();
 	pair = p2pdma_routes_pair(routes, c->devices[provider], c->devices[client]);
 	in_row = p2pdma_route_decode(row[info.index]);
-	tally(c, judge);
+	tally(c, judge, naive_reach(naive, provider, client, judge));
 	if (same_route(judge, pair) && same_route(judge, in_row))
 		return;
 	if (c->mismatches++ >= MAX_REPORTS)
@@ -170,6 +185,10 @@ int main(int argc, char **argv)
 		compare_seed(&c);
 	}
 	printf("%zu pairs, %zu mismatches\n", c.pairs, c.mismatches);
+	if (!print_reached(&c) && count >= 500) {
+		printf("some rule never came up\n");
+		return 1;
+	}
 	if (count >= 100 && !saw_everything(&c)) {
 		printf("some verdict never came up: map types %#x writes %#x reads %#x requests "
 		       "%#x completions %#x stops %#x\n",
