@@ -245,9 +245,22 @@ static int root_complex(const struct naive *naive, const struct node *provider,
 	return P2PDMA_VERDICT_UNKNOWN;
 }
 
+/* Is the top of the chain a root port that picks by egress vector between root ports? */
+static bool leaves_by_egress(const struct node *client)
+{
+	const struct node *top = client;
+
+	while (top->parent)
+		top = top->parent;
+	return top->kind == P2PDMA_KIND_ROOT_PORT && top->acs.known == P2PDMA_YES &&
+	       (top->acs.control & (EC | RR)) == EC;
+}
+
 static int verdict_of(const struct naive *naive, int turn, const struct node *common,
                       const struct node *provider, const struct node *client, bool is_read)
 {
+	int verdict;
+
 	switch (turn) {
 	case P2PDMA_TURN_DIRECT:
 		return P2PDMA_DIRECT;
@@ -256,7 +269,10 @@ static int verdict_of(const struct naive *naive, int turn, const struct node *co
 			return P2PDMA_VERDICT_UNKNOWN;
 		return root_complex(naive, provider, client, is_read);
 	case P2PDMA_TURN_ROOT:
-		return root_complex(naive, provider, client, is_read);
+		verdict = root_complex(naive, provider, client, is_read);
+		if (verdict < P2PDMA_VERDICT_UNKNOWN && leaves_by_egress(client))
+			return P2PDMA_VERDICT_UNKNOWN;
+		return verdict;
 	case P2PDMA_TURN_BLOCKED:
 		return P2PDMA_BLOCKED;
 	default:
@@ -295,17 +311,6 @@ static bool nobody_saw_target(const struct node *provider)
 	return naive_memory_unknown(provider) || (!provider->is_vf && provider->command == UNKNOWN);
 }
 
-/* Is the top of the chain a root port that picks by egress vector between root ports? */
-static bool leaves_by_egress(const struct node *client)
-{
-	const struct node *top = client;
-
-	while (top->parent)
-		top = top->parent;
-	return top->kind == P2PDMA_KIND_ROOT_PORT && top->acs.known == P2PDMA_YES &&
-	       (top->acs.control & (EC | RR)) == EC;
-}
-
 struct p2pdma_route naive_pair(const struct naive *naive, size_t provider_index,
                                size_t client_index)
 {
@@ -330,8 +335,7 @@ struct p2pdma_route naive_pair(const struct naive *naive, size_t provider_index,
 		route.request = route.completion = P2PDMA_TURN_UNKNOWN;
 		route.write = route.read = P2PDMA_VERDICT_UNKNOWN;
 	}
-	if (nobody_saw_target(provider) || (client->command == UNKNOWN && !client->is_dead) ||
-	    (!common && leaves_by_egress(client))) {
+	if (nobody_saw_target(provider) || (client->command == UNKNOWN && !client->is_dead)) {
 		if (route.write < P2PDMA_VERDICT_UNKNOWN)
 			route.write = P2PDMA_VERDICT_UNKNOWN;
 		if (route.read < P2PDMA_VERDICT_UNKNOWN)

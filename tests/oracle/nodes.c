@@ -18,13 +18,12 @@ int64_t node_read(const struct node *node, size_t offset, size_t bytes)
 }
 
 /*
- * Offset of a capability, 0 when the list ends without it, UNKNOWN when it leaves the capture or
- * anything of the list is broken.
+ * Offset of a capability, 0 when the list ends without it, UNKNOWN when it leaves the capture,
+ * loops or meets an entry of ones before.
  */
 int node_capability(const struct node *node, int id)
 {
 	int64_t status = node_read(node, 6, 2), at, entry;
-	int found = 0;
 
 	if (status == UNKNOWN)
 		return UNKNOWN;
@@ -33,17 +32,17 @@ int node_capability(const struct node *node, int id)
 	at = node_read(node, node->is_cardbus ? 0x14 : 0x34, 1);
 	for (int i = 0; i <= 48; i++) {
 		if (at == UNKNOWN)
-			return found ? found : UNKNOWN;
+			return UNKNOWN;
 		at &= 0xfc;
 		if (at < 0x40)
-			return found;
+			return 0;
 		entry = node_read(node, at, 2);
 		if (entry == UNKNOWN)
-			return found ? found : UNKNOWN;
+			return UNKNOWN;
 		if ((entry & 0xff) == 0xff)
 			return UNKNOWN;
-		if ((entry & 0xff) == id && !found)
-			found = (int)at;
+		if ((entry & 0xff) == id)
+			return (int)at;
 		at = entry >> 8;
 	}
 	return UNKNOWN;
@@ -53,9 +52,11 @@ int node_extended(const struct node *node, int id)
 {
 	int express = node_capability(node, 0x10), at = 0x100;
 
-	/* A conventional function has no extended space. */
+	/* A conventional function has no extended space, and what has no known kind may be one. */
 	if (express <= 0)
 		return express;
+	if (node->kind == P2PDMA_KIND_UNKNOWN)
+		return UNKNOWN;
 	for (int i = 0; i < 480; i++) {
 		int64_t entry = node_read(node, at, 4);
 
