@@ -30,6 +30,12 @@ PCH_LAYOUT = {
     ("tests-data-turns-pch-no-upstream-fwd.lspci", "0000:00:01.0"),
 }
 
+# Two bridges claim bus 1: lspci takes the one it read last, we say that nobody knows.
+CONTESTED = {
+    ("tests-data-roots-contested-bus.lspci", "0000:01:00.0"),
+    ("tests-data-roots-contested-bus.lspci", "0000:01:00.1"),
+}
+
 failures = 0
 
 
@@ -63,6 +69,9 @@ def compare(path, ours, what, theirs):
 def compare_tree(path, ours, text):
     # lspci knows no VFs: it leaves them where their bus number puts them.
     theirs = {a: p for a, p in lspci.tree(text).items() if a not in ours or not ours[a][1]}
+    for address in theirs:
+        if (path.name, address) in CONTESTED:
+            theirs[address] = None
     if set(theirs) | {a for a in ours if ours[a][1]} != set(ours):
         complain(path, f"tree: lspci lists {len(theirs)} functions, we {len(ours)}")
     compare(path, {a: f[0] for a, f in ours.items()}, "parent", theirs)
