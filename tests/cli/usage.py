@@ -183,10 +183,11 @@ class Machines(Case):
         compared = 0
         for path in cli.captures():
             capture = json.loads((cli.ROOT / path).read_text())
-            if (len({row["root_bus"] for row in capture["functions"]}) > 1
-                    or any("physfn" in row for row in capture["functions"])
+            if (len({row.get("root_bus") for row in capture["functions"]}) > 1
+                    or any("physfn" in row or row["config_len"] < 64
+                           for row in capture["functions"])
                     or capture["machine"].get("hypervisor") not in (None, "none")):
-                continue  # what only JSON records decides there
+                continue  # what only JSON records decides there; lspci prints 64 bytes or more
             ask = ("matrix", "--json", "--cpu", "other", "--profile", "linux-7.2", "-M")
             self.assertEqual(routes(self.ok(*ask, "capture:-", stdin=lspci(capture))),
                              routes(self.ok(*ask, f"capture:{path}")), path)
