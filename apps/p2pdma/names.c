@@ -5,6 +5,7 @@
  * The file: "vvvv  Vendor" lines, each followed by "\tdddd  Device" lines; classes as
  * "C cc  Class" and "\tss  Subclass".  Read once, on first use.
  */
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +14,9 @@
 static struct {
 	bool is_loaded;
 	char *text; /* NULL: there is none */
+	/* By number: where in the text the name stands. */
+	const char *vendors[0x10000];
+	const char *classes[0x100];
 } ids;
 
 static char *read_whole(const char *path)
@@ -30,44 +34,64 @@ static char *read_whole(const char *path)
 	return text;
 }
 
-static const char *load(void)
+/* That many hex digits and a blank; -1 when something else stands there. */
+static int number_at(const char *line, int digits)
+{
+	char text[8] = "";
+
+	for (int i = 0; i < digits; i++) {
+		if (!isxdigit((unsigned char)line[i]))
+			return -1;
+		text[i] = line[i];
+	}
+	return line[digits] == ' ' ? (int)strtol(text, NULL, 16) : -1;
+}
+
+/* One pass, so that a name does not cost a search through the whole file. */
+static void index_lines(void)
+{
+	for (const char *line = ids.text; line; line = strchr(line, '\n')) {
+		int number;
+
+		line += *line == '\n';
+		if ((number = number_at(line, 4)) >= 0 && !ids.vendors[number])
+			ids.vendors[number] = line + 4;
+		else if (*line == 'C' && line[1] == ' ' && (number = number_at(line + 2, 2)) >= 0 &&
+		         !ids.classes[number])
+			ids.classes[number] = line + 4;
+	}
+}
+
+static void load(void)
 {
 	static const char *const paths[] = { "/usr/share/misc/pci.ids",
 		                             "/usr/share/hwdata/pci.ids" };
 	const char *own = getenv("P2PDMA_PCI_IDS");
 
-	if (!ids.is_loaded) {
-		ids.is_loaded = true;
-		if (own)
-			ids.text = read_whole(own);
-		for (size_t i = 0; !own && !ids.text && i < sizeof(paths) / sizeof(paths[0]); i++)
-			ids.text = read_whole(paths[i]);
-	}
-	return ids.text;
+	if (ids.is_loaded)
+		return;
+	ids.is_loaded = true;
+	if (own)
+		ids.text = read_whole(own);
+	for (size_t i = 0; !own && !ids.text && i < sizeof(paths) / sizeof(paths[0]); i++)
+		ids.text = read_whole(paths[i]);
+	index_lines();
 }
 
 void names_done(void)
 {
 	free(ids.text);
-	ids.text = NULL;
-	ids.is_loaded = false;
+	memset(&ids, 0, sizeof(ids));
 }
 
-/* The line that begins with @key, between @text and the first line that ends its block. */
-static const char *find_line(const char *text, const char *key, bool is_child)
+/* Below the line at @text, what follows @key. */
+static const char *find_child(const char *text, const char *key)
 {
 	size_t length = strlen(key);
 
-	while (text && *text) {
-		if (!strncmp(text, key, length))
+	while ((text = strchr(text, '\n')) && (text[1] == '\t' || text[1] == '#'))
+		if (!strncmp(++text, key, length))
 			return text + length;
-		text = strchr(text, '\n');
-		if (!text)
-			break;
-		text++;
-		if (is_child && *text != '\t' && *text != '#')
-			break;
-	}
 	return NULL;
 }
 
@@ -85,27 +109,22 @@ static void copy_rest(const char *line, char *name, size_t size)
 			*name = '?';
 }
 
-/* Parent line, and below it the child line; either may be missing. */
-static void look_up(const char *parent_key, const char *child_key, char *parent, char *child,
-                    size_t size)
+/* The names of a line and of its child line; either may be missing. */
+static void look_up(const char *line, const char *child_key, char *parent, char *child, size_t size)
 {
-	const char *line = find_line(load(), parent_key, false);
-	const char *next = line ? strchr(line, '\n') : NULL;
-
 	copy_rest(line, parent, size);
-	copy_rest(next && next[1] == '\t' ? find_line(next + 1, child_key, true) : NULL, child,
-	          size);
+	copy_rest(line ? find_child(line, child_key) : NULL, child, size);
 }
 
 char *device_name(const struct p2pdma_device *device)
 {
 	struct p2pdma_device_info info = { .size = sizeof(info) };
-	char parent_key[16], child_key[16], parent[128], child[128], *text;
+	char child_key[16], parent[128], child[128], *text;
 
 	p2pdma_device_get_info(device, &info);
-	snprintf(parent_key, sizeof(parent_key), "%04x ", info.vendor);
+	load();
 	snprintf(child_key, sizeof(child_key), "\t%04x ", info.device);
-	look_up(parent_key, child_key, parent, child, sizeof(parent));
+	look_up(ids.vendors[info.vendor], child_key, parent, child, sizeof(parent));
 	if (!*child)
 		snprintf(child, sizeof(child), "%04x:%04x", info.vendor, info.device);
 	if (asprintf(&text, "%s%s%s", parent, *parent ? " " : "", child) < 0)
@@ -116,12 +135,13 @@ char *device_name(const struct p2pdma_device *device)
 char *class_name(const struct p2pdma_device *device)
 {
 	struct p2pdma_device_info info = { .size = sizeof(info) };
-	char parent_key[16], child_key[16], parent[128], child[128];
+	char child_key[16], parent[128], child[128];
 
 	p2pdma_device_get_info(device, &info);
-	snprintf(parent_key, sizeof(parent_key), "C %02x ", info.class_code >> 16);
+	load();
 	snprintf(child_key, sizeof(child_key), "\t%02x ", info.class_code >> 8 & 0xff);
-	look_up(parent_key, child_key, parent, child, sizeof(parent));
+	look_up(ids.classes[info.class_code >> 16 & 0xff], child_key, parent, child,
+	        sizeof(parent));
 	if (*child)
 		return strdup(child);
 	if (*parent)
