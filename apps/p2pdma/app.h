@@ -84,6 +84,8 @@ const char *speed_text(uint8_t speed);
 const char *acs_bits_text(uint16_t bits, char text[ACS_TEXT]);
 #define SIZE_TEXT 16
 const char *size_text(uint64_t size, char text[SIZE_TEXT]);
+/* Text that others wrote, safe for a terminal: what one would obey becomes "?".  In place. */
+char *disarm(char *text);
 /* Colours a word for a terminal, or returns it as it is; static storage, one use at a time. */
 const char *color_answer(const struct app *app, enum p2pdma_answer answer, const char *word);
 
@@ -106,6 +108,8 @@ int json_print(json_t *object); /* takes @object; exit code */
 
 /* heading.c: what the answers rest on. */
 void print_heading(const struct app *app);
+/* Says it when the machine's kernel lacks CONFIG_PCI_P2PDMA. */
+void print_kernel_note(const struct app *app);
 /* "Linux 6.12 (recorded)" */
 const char *profile_text(const struct app *app, char *text, size_t size);
 /* How to see more, when ACS was out of reach; NULL when it was not. */

@@ -335,9 +335,7 @@ static void print_notes(const struct app *app, enum p2pdma_answer worst, bool is
 		printf("the CPU was not recorded; an AMD Zen or later would be trusted: --cpu tells\n");
 	if (is_acs_unknown && privilege_hint(app))
 		printf("%s\n", privilege_hint(app));
-	if (app->info.kernel_p2pdma == P2PDMA_NO)
-		printf("kernel %s is built without CONFIG_PCI_P2PDMA: its own paths are closed\n",
-		       app->info.kernel);
+	print_kernel_note(app);
 	if (app->routes_info.profile_known == P2PDMA_NO)
 		printf("kernel verdicts before Linux 6.0 are not known: --profile linux-7.2 asks for another\n");
 }

@@ -57,19 +57,33 @@ const char *privilege_hint(const struct app *app)
 	return NULL;
 }
 
+/* A string of the machine's, cut to fit and safe for a terminal. */
+static const char *recorded_text(const char *recorded, char *text, size_t size)
+{
+	snprintf(text, size, "%s", recorded ? recorded : "not recorded");
+	return disarm(text);
+}
+
+void print_kernel_note(const struct app *app)
+{
+	char kernel[128];
+
+	if (app->info.kernel_p2pdma == P2PDMA_NO)
+		printf("kernel %s is built without CONFIG_PCI_P2PDMA: its own paths are closed, whatever the map type\n",
+		       recorded_text(app->info.kernel, kernel, sizeof(kernel)));
+}
+
 void print_heading(const struct app *app)
 {
-	char profile[96];
+	char profile[96], hypervisor[64];
 
 	printf("%s   %zu functions, %s, %s, IOMMU %s\n", app->info.source,
 	       p2pdma_machine_device_count(app->machine),
 	       profile_text(app, profile, sizeof(profile)), cpu_rule(app), machine_iommu(app));
-	if (app->info.kernel_p2pdma == P2PDMA_NO)
-		printf("kernel %s is built without CONFIG_PCI_P2PDMA: its own paths are closed, whatever the map type\n",
-		       app->info.kernel);
+	print_kernel_note(app);
 	if (app->routes_info.virtual_machine)
 		printf("guest of a hypervisor (%s): the topology is virtual, no evidence of the wire\n",
-		       app->info.hypervisor);
+		       recorded_text(app->info.hypervisor, hypervisor, sizeof(hypervisor)));
 	if (privilege_hint(app))
 		printf("%s\n", privilege_hint(app));
 }

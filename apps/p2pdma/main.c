@@ -45,13 +45,13 @@ static const struct option long_options[] = {
 
 int complain(int code, const char *format, ...)
 {
+	char text[2048];
 	va_list args;
 
-	fputs("p2pdma: ", stderr);
 	va_start(args, format);
-	vfprintf(stderr, format, args);
+	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	fputc('\n', stderr);
+	fprintf(stderr, "p2pdma: %s\n", disarm(text)); /* it may quote what was read */
 	return code;
 }
 

@@ -103,10 +103,7 @@ static void copy_rest(const char *line, char *name, size_t size)
 		return;
 	line += strspn(line, " ");
 	snprintf(name, size, "%.*s", (int)strcspn(line, "\r\n"), line);
-	/* Whoever wrote the file does not write to the terminal. */
-	for (; *name; name++)
-		if ((unsigned char)*name < 0x20 || *name == 0x7f)
-			*name = '?';
+	disarm(name);
 }
 
 /* The names of a line and of its child line; either may be missing. */

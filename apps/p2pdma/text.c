@@ -172,6 +172,20 @@ const char *size_text(uint64_t size, char text[SIZE_TEXT])
 	return text;
 }
 
+char *disarm(char *text)
+{
+	for (unsigned char *at = (unsigned char *)text; *at; at++) {
+		/* The second set of control characters is c2 80 to c2 9f in UTF-8. */
+		bool is_c1 = at[0] == 0xc2 && at[1] >= 0x80 && at[1] < 0xa0;
+
+		if (*at < 0x20 || *at == 0x7f || is_c1)
+			*at = '?';
+		if (is_c1)
+			*++at = '?';
+	}
+	return text;
+}
+
 const char *color_answer(const struct app *app, enum p2pdma_answer answer, const char *word)
 {
 	static const char *const colors[] = { "\033[32m", "\033[33m", "\033[31m" };

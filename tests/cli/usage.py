@@ -239,6 +239,19 @@ class Machines(Case):
             self.assertEqual(len(lines), 1, text)
             self.assertIn("6.12.41", lines[0])
             self.assertNotIn("CONFIG_PCI_P2PDMA", self.ok(*verb, "-M", SERVER))
+        del capture["machine"]["kernel"]
+        self.assertIn("kernel not recorded is built without",
+                      self.ok("matrix", "-M", "capture:-", stdin=json.dumps(capture)))
+
+    def test_input_does_not_command_the_terminal(self):
+        broken = '{"format":"p2pdma-capture",\x1b[31m\u009b'
+        self.fails(4, ["?"], "tree", "-M", "capture:-", stdin=broken)
+        self.assertNotRegex(run("tree", "-M", "capture:-", stdin=broken).stderr,
+                            "[\x00-\x09\x0b-\x1f\x7f\x80-\x9f]")
+        hypervisor = json.loads((cli.ROOT / "data/two-socket.json").read_text())
+        hypervisor["machine"]["hypervisor"] = "kvm\u009b31m"
+        text = self.ok("matrix", "-M", "capture:-", stdin=json.dumps(hypervisor))
+        self.assertIn("(kvm??31m)", text)
 
 
 def lspci(capture):
