@@ -8,6 +8,9 @@
 
 #include "app.h"
 
+/* Side by side: more does not fit a screen, and a table of it not into memory. */
+#define GRID_MOST 512
+
 /* The functions a matrix is about: header type 0, and no bridge by class. */
 static bool is_function(const struct p2pdma_device_info *info)
 {
@@ -205,6 +208,13 @@ int verb_matrix(struct app *app)
 	left_out = narrow(app, &selection);
 	if (app->is_json) {
 		r = print_json(app, &selection);
+		goto out;
+	}
+	if (selection.count > GRID_MOST) {
+		r = complain(
+			EXIT_USAGE,
+			"%zu functions are too many for a grid (%d at most): name some, or use --json",
+			selection.count, GRID_MOST);
 		goto out;
 	}
 	print_heading(app);

@@ -174,6 +174,20 @@ class Machines(Case):
                    stdin='{"format":"p2pdma-capture",\n"version":}')
         self.fails(4, ["standard input"], "tree", "-M", "capture:-", stdin="")
 
+    def test_too_many_for_a_grid(self):
+        # storage without a BAR
+        config = "4d1422a8" + "00" * 6 + "0801" + "00" * 52
+
+        def machine(count):
+            return json.dumps({"format": "p2pdma-capture", "version": 1, "functions": [
+                {"bdf": f"0000:{i >> 8:02x}:{i >> 3 & 31:02x}.{i & 7}", "config": config}
+                for i in range(count)]})
+
+        few, many = machine(512), machine(513)
+        self.assertIn("#511", self.ok("matrix", "--all", "-M", "capture:-", stdin=few))
+        self.fails(3, ["513 functions", "--json"], "matrix", "--all", "-M", "capture:-", stdin=many)
+        self.assertIn("#7", self.ok("matrix", "--all", "-M", "capture:-", "0:1f.", stdin=many))
+
     def test_standard_input(self):
         text = (cli.ROOT / "data/two-socket.json").read_text()
         self.assertEqual(self.ok("matrix", "--json", "-M", "capture:-", stdin=text),
