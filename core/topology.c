@@ -265,6 +265,7 @@ enum evidence {
 static enum evidence evidence_of(const struct p2pdma_device *node)
 {
 	uint32_t class_and_revision;
+	uint8_t header;
 
 	switch (node->kind) {
 	case P2PDMA_KIND_UPSTREAM_PORT:
@@ -275,7 +276,8 @@ static enum evidence evidence_of(const struct p2pdma_device *node)
 		return EVIDENCE_ROOT;
 	default:
 		if (!pcicap_read32(node->config, CLASS_AND_REVISION, &class_and_revision) &&
-		    class_and_revision >> 16 == CLASS_HOST_BRIDGE && node->header_type == 0)
+		    class_and_revision >> 16 == CLASS_HOST_BRIDGE &&
+		    !pcicap_read8(node->config, HEADER_TYPE, &header) && !(header & 0x7f))
 			return EVIDENCE_ROOT;
 		return EVIDENCE_NONE;
 	}
