@@ -163,8 +163,9 @@ static void fill_columns(struct p2pdma_routes *routes, uint32_t i)
 	INHERIT(kernel_unknown, device->kernel_redirects == P2PDMA_UNKNOWN && RULE(KERNEL_UNKNOWN));
 	INHERIT(client_trouble,
 	        (facts->bus_master_off && RULE(BUS_MASTER)) || (facts->not_d0 && RULE(NOT_D0)));
-	INHERIT(provider_trouble, (device->secondary && facts->memory_off && RULE(BRIDGE_MEMORY)) ||
-	                                  (facts->not_d0 && RULE(NOT_D0)));
+	INHERIT(provider_trouble,
+	        (device->header_type && facts->memory_off && RULE(BRIDGE_MEMORY)) ||
+	                (facts->not_d0 && RULE(NOT_D0)));
 	for (int code = 0; code < MPS_CODES; code++)
 		INHERIT(small[code], facts->payload < code);
 
@@ -178,7 +179,10 @@ static void fill_columns(struct p2pdma_routes *routes, uint32_t i)
 	/* Until the next loop these two speak of all ports, whoever the client. */
 	may_block = device->acs.known == P2PDMA_YES && device->acs.control & P2PDMA_ACS_TRANS_BLK;
 	INHERIT(trans_blocked, is_down_port && may_block);
-	INHERIT(trans_unknown, is_down_port && device->acs.known == P2PDMA_UNKNOWN);
+	/* A bridge of unknown kind may be such a port. */
+	INHERIT(trans_unknown, device->acs.known == P2PDMA_UNKNOWN &&
+	                               (is_down_port || (device->header_type &&
+	                                                 device->kind == P2PDMA_KIND_UNKNOWN)));
 #undef INHERIT
 
 	routes->payload[i] = facts->payload == MPS_UNKNOWN ? 0 : facts->payload;

@@ -403,11 +403,12 @@ void segment_narrow(const struct p2pdma_routes *routes, struct segment *segment,
 	decide_turns(segment);
 	worsen_by_translation(routes, segment, client);
 	decide_verdicts(routes, segment);
-	if (segment_root_egress(routes, segment, client) ||
-	    (routes->facts[client->index].command_unknown && !client->is_dead))
+	if (segment_root_egress(routes, segment, client))
 		doubt(segment);
 	if (routes->info.virtual_machine && RULE(VIRTUAL))
 		judge_virtual(routes, segment, client);
+	if (routes->facts[client->index].command_unknown && !client->is_dead)
+		doubt(segment);
 	judge_bridge(segment, segment->provider);
 	judge_bridge(segment, client);
 	if (segment_bar_unseen(routes, segment))

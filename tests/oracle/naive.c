@@ -180,7 +180,8 @@ static int translated(const struct node *common, const struct node *client, int 
 	for (const struct node *n = client; n && n != end; n = n->parent) {
 		int here = P2PDMA_TURN_DIRECT;
 
-		if (!is_port(n))
+		/* A bridge of unknown kind may be a port. */
+		if (!is_port(n) && !(n->kind == P2PDMA_KIND_UNKNOWN && n->is_bridge))
 			continue;
 		if (n->acs.known == P2PDMA_UNKNOWN)
 			here = P2PDMA_TURN_UNKNOWN;
