@@ -25,6 +25,8 @@
  * first. */
 static void choose_bar(const struct p2pdma_device *device, struct hazard_facts *facts)
 {
+	const struct p2pdma_device *pf = topology_at(device->machine, device->physfn);
+
 	facts->bar = -1;
 	for (int i = 0; i < 6; i++) {
 		const struct p2pdma_bar *best = &facts->range;
@@ -43,8 +45,10 @@ static void choose_bar(const struct p2pdma_device *device, struct hazard_facts *
 		facts->bar = (int8_t)i;
 		facts->range = range;
 	}
-	/* Enhanced Allocation keeps ranges in a capability of its own (PCIe Base 7.8.5). */
-	if (!facts->range.bus.addr && pcicap_find(device->config, PCICAP_ID_EA) > 0) {
+	/* Enhanced Allocation keeps ranges in a capability of its own, a VF's in its PF's (PCIe
+	 * Base 7.8.5). */
+	if (!facts->range.bus.addr &&
+	    pcicap_find(pf ? pf->config : device->config, PCICAP_ID_EA) > 0) {
 		facts->bar = -1;
 		facts->bar_unknown = true;
 		facts->range = (struct p2pdma_bar){ 0 };
