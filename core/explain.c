@@ -100,9 +100,16 @@ static void because_doubt(const struct build *build, struct p2pdma_why *why)
 {
 	const struct p2pdma_device *port =
 		segment_root_egress(build->routes, &build->segment, build->client);
+	const struct p2pdma_device *unseen =
+		segment_unseen_node(build->routes, &build->segment, build->client);
 
 	if (port)
-		because(why, (struct p2pdma_reason){ P2PDMA_REASON_EGRESS_UNKNOWN, port, 0 });
+		because(why, (struct p2pdma_reason){ port->acs.known == P2PDMA_YES
+		                                             ? P2PDMA_REASON_EGRESS_UNKNOWN
+		                                             : P2PDMA_REASON_ACS_UNKNOWN,
+		                                     port, 0 });
+	if (unseen)
+		because(why, (struct p2pdma_reason){ P2PDMA_REASON_NODE_UNSEEN, unseen, 0 });
 	if (segment_bar_unseen(build->routes, &build->segment))
 		because(why,
 		        (struct p2pdma_reason){ P2PDMA_REASON_BAR_UNSEEN, build->provider, 0 });

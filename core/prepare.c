@@ -183,6 +183,7 @@ static void fill_columns(struct p2pdma_routes *routes, uint32_t i)
 	INHERIT(trans_unknown, device->acs.known == P2PDMA_UNKNOWN &&
 	                               (is_down_port || (device->header_type &&
 	                                                 device->kind == P2PDMA_KIND_UNKNOWN)));
+	INHERIT(unseen, device->kind == P2PDMA_KIND_UNKNOWN && !device->is_dead && RULE(UNSEEN));
 #undef INHERIT
 
 	routes->payload[i] = facts->payload == MPS_UNKNOWN ? 0 : facts->payload;
@@ -219,7 +220,8 @@ static void mark_special(struct p2pdma_routes *routes)
 		if (ats == P2PDMA_NO)
 			routes->trans_unknown[i] = 0;
 		if (ats != P2PDMA_NO || routes->info.virtual_machine ||
-		    routes->facts[i].command_unknown || has_root_egress(routes, device))
+		    routes->facts[i].command_unknown || routes->unseen[i] ||
+		    has_root_egress(routes, device))
 			routes->special[routes->special_count++] = i;
 	}
 }
@@ -231,9 +233,10 @@ static int allocate(struct p2pdma_routes *routes)
 		&routes->client_trouble, &routes->write_trouble,    &routes->provider_trouble,
 		&routes->payload,        &routes->address_bits,     &routes->far_address_bits,
 		&routes->bridge_mask,    &routes->trans_blocked,    &routes->trans_unknown,
-		&routes->no_forward,     &routes->small[0],         &routes->small[1],
-		&routes->small[2],       &routes->small[3],         &routes->small[4],
-		&routes->small[5],       &routes->small[6],         &routes->small[7],
+		&routes->unseen,         &routes->no_forward,       &routes->small[0],
+		&routes->small[1],       &routes->small[2],         &routes->small[3],
+		&routes->small[4],       &routes->small[5],         &routes->small[6],
+		&routes->small[7],
 	};
 	const size_t column_count = sizeof(columns) / sizeof(columns[0]);
 

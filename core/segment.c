@@ -305,7 +305,7 @@ struct segment segment_of(const struct p2pdma_routes *routes, const struct p2pdm
 	decide_turns(&segment);
 	decide_verdicts(routes, &segment);
 	judge_bridge(&segment, provider);
-	if (segment_bar_unseen(routes, &segment))
+	if (segment_bar_unseen(routes, &segment) || segment_unseen_node(routes, &segment, NULL))
 		doubt(&segment);
 	return segment;
 }
@@ -341,10 +341,28 @@ const struct p2pdma_device *segment_root_egress(const struct p2pdma_routes *rout
 	const struct p2pdma_device *port = routes_at_depth(routes, client, 1);
 	const uint16_t bits = P2PDMA_ACS_EGRESS_CTRL | P2PDMA_ACS_REQ_REDIR;
 
-	if (segment->common || !RULE(ROOT_EGRESS) || port->kind != P2PDMA_KIND_ROOT_PORT ||
-	    port->acs.known != P2PDMA_YES || (port->acs.control & bits) != P2PDMA_ACS_EGRESS_CTRL)
+	if (segment->common || !RULE(ROOT_EGRESS) || port->kind != P2PDMA_KIND_ROOT_PORT)
 		return NULL;
-	return port;
+	if (port->acs.known == P2PDMA_UNKNOWN ||
+	    (port->acs.known == P2PDMA_YES && (port->acs.control & bits) == P2PDMA_ACS_EGRESS_CTRL))
+		return port;
+	return NULL;
+}
+
+const struct p2pdma_device *segment_unseen_node(const struct p2pdma_routes *routes,
+                                                const struct segment *segment,
+                                                const struct p2pdma_device *client)
+{
+	uint16_t top = segment->common && segment->read_is_near ? segment->common->depth : 0;
+
+	if (segment->is_same)
+		return NULL;
+	if (client && routes->unseen[client->index] > top)
+		return routes_at_depth(routes, client, routes->unseen[client->index]);
+	if (routes->unseen[segment->provider->index] > top)
+		return routes_at_depth(routes, segment->provider,
+		                       routes->unseen[segment->provider->index]);
+	return NULL;
 }
 
 /* QEMU's own models: its vendor IDs, or its default subsystem.  A passed-through virtio card has
@@ -411,7 +429,7 @@ void segment_narrow(const struct p2pdma_routes *routes, struct segment *segment,
 		doubt(segment);
 	judge_bridge(segment, segment->provider);
 	judge_bridge(segment, client);
-	if (segment_bar_unseen(routes, segment))
+	if (segment_bar_unseen(routes, segment) || segment_unseen_node(routes, segment, client))
 		doubt(segment);
 }
 

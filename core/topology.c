@@ -132,7 +132,7 @@ static void mark_vfs(struct build *build, uint32_t position, size_t *lookups)
 	struct p2pdma_device *pf = &build->nodes[position];
 	const struct snapshot *snapshot = build->machine->snapshot;
 	int sriov = pcicap_find_ext(pf->config, PCICAP_EXT_SRIOV);
-	uint16_t control, count, offset, stride, vf_device;
+	uint16_t control, count, offset, stride, vf_device = 0;
 	struct p2pdma_bdf bdf = pf->function->bdf;
 
 	if (pf->is_vf || sriov < 0 ||
@@ -140,9 +140,9 @@ static void mark_vfs(struct build *build, uint32_t position, size_t *lookups)
 	    pcicap_read16(pf->config, (size_t)sriov + SRIOV_NUM_VFS, &count) ||
 	    pcicap_read16(pf->config, (size_t)sriov + SRIOV_FIRST_OFFSET, &offset) ||
 	    pcicap_read16(pf->config, (size_t)sriov + SRIOV_STRIDE, &stride) ||
-	    pcicap_read16(pf->config, (size_t)sriov + SRIOV_VF_DEVICE, &vf_device) ||
 	    !(control & SRIOV_CONTROL_VFE) || !offset)
 		return;
+	pcicap_read16(pf->config, (size_t)sriov + SRIOV_VF_DEVICE, &vf_device);
 	for (uint32_t i = 0; i < count && (i == 0 || stride) && *lookups; i++, --*lookups) {
 		uint32_t id = ((uint32_t)bdf.bus << 8 | bdf.devfn) + offset + i * stride;
 		struct p2pdma_device *vf;
@@ -260,6 +260,7 @@ enum evidence {
 	EVIDENCE_NONE = 0,
 	EVIDENCE_ROOT = 1,  /* something that only a root bus has */
 	EVIDENCE_INNER = 2, /* something that only sits behind a bridge */
+	EVIDENCE_DOUBT = 4, /* a bridge that may be such a thing */
 };
 
 static enum evidence evidence_of(const struct p2pdma_device *node)
@@ -275,6 +276,8 @@ static enum evidence evidence_of(const struct p2pdma_device *node)
 	case P2PDMA_KIND_RC_ENDPOINT:
 		return EVIDENCE_ROOT;
 	default:
+		if (node->kind == P2PDMA_KIND_UNKNOWN && node->header_type == 1)
+			return EVIDENCE_DOUBT;
 		if (!pcicap_read32(node->config, CLASS_AND_REVISION, &class_and_revision) &&
 		    class_and_revision >> 16 == CLASS_HOST_BRIDGE &&
 		    !pcicap_read8(node->config, HEADER_TYPE, &header) && !(header & 0x7f))
@@ -300,7 +303,7 @@ static bool is_top_missing(const struct build *build, uint32_t first, unsigned i
 		return compare_bdf(function->root_bus, bus) != 0;
 	if (evidence & EVIDENCE_INNER)
 		return true;
-	return bus.bus && !(evidence & EVIDENCE_ROOT);
+	return bus.bus && (evidence & (EVIDENCE_ROOT | EVIDENCE_DOUBT)) != EVIDENCE_ROOT;
 }
 
 /* Gives every function on a bus without an owner its root bus, and finds roots that are not. */

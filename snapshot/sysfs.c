@@ -172,7 +172,7 @@ static int read_resources(const char *root, const char *directory,
 }
 
 /* An IOMMU is in the path when there is a group; its type says what it does. */
-static void read_iommu(const char *root, const char *directory, bool has_iommu,
+static void read_iommu(const char *root, const char *directory, enum p2pdma_known has_iommu,
                        struct snapshot_function *function)
 {
 	char target[PATH_MAX], group_directory[64], type[64];
@@ -181,7 +181,7 @@ static void read_iommu(const char *root, const char *directory, bool has_iommu,
 	long number;
 
 	if (!group) {
-		function->iommu = has_iommu ? P2PDMA_IOMMU_UNKNOWN : P2PDMA_IOMMU_NONE;
+		function->iommu = has_iommu == P2PDMA_NO ? P2PDMA_IOMMU_NONE : P2PDMA_IOMMU_UNKNOWN;
 		return;
 	}
 	number = strtol(group, &end, 10);
@@ -285,7 +285,7 @@ static int compare_names(const void *left, const void *right)
 	return strcmp(*(char *const *)left, *(char *const *)right);
 }
 
-static int read_function(const char *root, const char *name, bool has_iommu,
+static int read_function(const char *root, const char *name, enum p2pdma_known has_iommu,
                          struct snapshot_function *function)
 {
 	char directory[PATH_MAX], target[PATH_MAX];
@@ -317,27 +317,29 @@ static int read_function(const char *root, const char *name, bool has_iommu,
 	return r;
 }
 
-static bool has_entries(const char *root, const char *directory)
+/* A machine without the class has no IOMMU; a copy of one may only lack the copy. */
+static enum p2pdma_known find_iommu(const char *root)
 {
+	enum p2pdma_known known = P2PDMA_NO;
 	char path[PATH_MAX];
 	struct dirent *entry;
-	bool found = false;
 	DIR *stream;
 
-	if (!join(path, root, directory, ""))
-		return false;
+	if (!join(path, root, "/sys/class/iommu", ""))
+		return P2PDMA_UNKNOWN;
 	stream = opendir(path);
 	if (!stream)
-		return false;
-	while (!found && (entry = readdir(stream)))
-		found = entry->d_name[0] != '.';
+		return *root || errno != ENOENT ? P2PDMA_UNKNOWN : P2PDMA_NO;
+	while (known == P2PDMA_NO && (entry = readdir(stream)))
+		if (entry->d_name[0] != '.')
+			known = P2PDMA_YES;
 	closedir(stream);
-	return found;
+	return known;
 }
 
 static int read_functions(const char *root, struct snapshot *snapshot)
 {
-	bool has_iommu = has_entries(root, "/sys/class/iommu");
+	enum p2pdma_known has_iommu = find_iommu(root);
 	char path[PATH_MAX];
 	struct dirent *entry;
 	DIR *stream;

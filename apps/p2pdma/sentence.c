@@ -162,6 +162,9 @@ static void put_consequence(FILE *out, const struct p2pdma_reason *reason, bool 
 	case P2PDMA_REASON_VIRTUAL:
 		fputs("; in a virtual machine the topology is no evidence", out);
 		break;
+	case P2PDMA_REASON_NODE_UNSEEN:
+		fprintf(out, "; the capabilities of %s were not captured", at);
+		break;
 	case P2PDMA_REASON_COMMAND_UNSEEN:
 		fprintf(out, "; the Command register of %s was not captured", at);
 		break;

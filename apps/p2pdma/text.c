@@ -107,8 +107,9 @@ const char *reason_text(enum p2pdma_reason_code code)
 		"root-cpu",        "root-unknown",       "root-refuses-reads",
 		"root-missing",    "bridge-target",      "not-a-port",
 		"virtual",         "qemu-translated",    "qemu",
-		"profile",         "bar-unseen",         "command-unseen",
-		"common-node",     "kernel-redirect",    "cpu-unknown",
+		"profile",         "bar-unseen",         "node-unseen",
+		"command-unseen",  "common-node",        "kernel-redirect",
+		"cpu-unknown",
 	};
 
 	return WORD(words, code);

@@ -73,6 +73,7 @@ struct p2pdma_routes {
 	uint16_t *small[MPS_CODES]; /* deepest node whose MPS code is below the index */
 	uint16_t *trans_blocked;    /* deepest port that blocks this client's translated requests */
 	uint16_t *trans_unknown;    /* deepest port that may */
+	uint16_t *unseen;           /* deepest node whose capabilities were not captured */
 	uint16_t *no_forward;       /* deepest port that may not turn a redirected TLP round */
 
 	uint32_t *special; /* clients whose requests may be translated, or are virtual */
@@ -116,9 +117,13 @@ struct segment segment_of_pair(const struct p2pdma_routes *routes,
 bool segment_is_qemu(const struct p2pdma_routes *routes, const struct p2pdma_device *provider,
                      const struct p2pdma_device *client);
 
-/* The client's root port, when its egress control may block what goes to another root port; or
- * NULL. */
+/* The client's root port, if its egress control blocks other root ports, or may; or NULL. */
 const struct p2pdma_device *segment_root_egress(const struct p2pdma_routes *routes,
+                                                const struct segment *segment,
+                                                const struct p2pdma_device *client);
+
+/* A node on the way whose capabilities were not captured, so that it may stop TLPs; or NULL. */
+const struct p2pdma_device *segment_unseen_node(const struct p2pdma_routes *routes,
                                                 const struct segment *segment,
                                                 const struct p2pdma_device *client);
 

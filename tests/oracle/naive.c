@@ -246,15 +246,16 @@ static int root_complex(const struct naive *naive, const struct node *provider,
 	return P2PDMA_VERDICT_UNKNOWN;
 }
 
-/* Is the top of the chain a root port that picks by egress vector between root ports? */
+/* Is the top of the chain a root port that picks by egress vector between root ports, or may? */
 static bool leaves_by_egress(const struct node *client)
 {
 	const struct node *top = client;
 
 	while (top->parent)
 		top = top->parent;
-	return top->kind == P2PDMA_KIND_ROOT_PORT && top->acs.known == P2PDMA_YES &&
-	       (top->acs.control & (EC | RR)) == EC;
+	return top->kind == P2PDMA_KIND_ROOT_PORT &&
+	       (top->acs.known == P2PDMA_UNKNOWN ||
+	        (top->acs.known == P2PDMA_YES && (top->acs.control & (EC | RR)) == EC));
 }
 
 static int verdict_of(const struct naive *naive, int turn, const struct node *common,
@@ -312,6 +313,15 @@ static bool nobody_saw_target(const struct node *provider)
 	return naive_memory_unknown(provider) || (!provider->is_vf && provider->command == UNKNOWN);
 }
 
+/* A node below @end whose capabilities nobody saw may stop what comes by. */
+static bool hides_something(const struct node *node, const struct node *end)
+{
+	for (; node && node != end; node = node->parent)
+		if (node->kind == P2PDMA_KIND_UNKNOWN && !node->is_dead)
+			return true;
+	return false;
+}
+
 struct p2pdma_route naive_pair(const struct naive *naive, size_t provider_index,
                                size_t client_index)
 {
@@ -319,6 +329,7 @@ struct p2pdma_route naive_pair(const struct naive *naive, size_t provider_index,
 	const struct node *client = &naive->nodes[client_index];
 	struct p2pdma_route route = { 0 };
 	int distance, first, second;
+	bool is_near;
 	const struct node *common = common_node(provider, client, &distance);
 
 	kernel_verdict(naive, provider, client, &route);
@@ -330,13 +341,16 @@ struct p2pdma_route naive_pair(const struct naive *naive, size_t provider_index,
 	first = first > second ? first : second;
 	route.read = (uint8_t)virtual_verdict(naive, first, provider, client);
 	route.stops = (uint8_t)naive_stops(provider, client, common, route);
+	is_near = route.request == P2PDMA_TURN_DIRECT && route.completion == P2PDMA_TURN_DIRECT;
 	if (provider == client)
 		return route;
 	if (provider->is_bridge || client->is_bridge) {
 		route.request = route.completion = P2PDMA_TURN_UNKNOWN;
 		route.write = route.read = P2PDMA_VERDICT_UNKNOWN;
 	}
-	if (nobody_saw_target(provider) || (client->command == UNKNOWN && !client->is_dead)) {
+	if (nobody_saw_target(provider) || (client->command == UNKNOWN && !client->is_dead) ||
+	    hides_something(provider, is_near ? common : NULL) ||
+	    hides_something(client, is_near ? common : NULL)) {
 		if (route.write < P2PDMA_VERDICT_UNKNOWN)
 			route.write = P2PDMA_VERDICT_UNKNOWN;
 		if (route.read < P2PDMA_VERDICT_UNKNOWN)

@@ -298,6 +298,10 @@ static bool top_is_missing(struct naive *naive, const struct node *top, const st
 		if (node->kind == P2PDMA_KIND_UPSTREAM_PORT ||
 		    node->kind == P2PDMA_KIND_DOWNSTREAM_PORT)
 			return true;
+		/* It may be one of those, too. */
+		if (bus->number && node->kind == P2PDMA_KIND_UNKNOWN && node->is_bridge &&
+		    !node->is_cardbus)
+			return true;
 		if (node->kind == P2PDMA_KIND_ROOT_PORT || node->kind == P2PDMA_KIND_RC_ENDPOINT ||
 		    is_host_bridge(node))
 			proves_root = true;

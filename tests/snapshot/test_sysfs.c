@@ -114,6 +114,20 @@ static char *make_bare(void)
 	return root;
 }
 
+/* Its class is there and empty: the machine has none. */
+static void an_empty_class_means_no_iommu(void **state)
+{
+	char *root = make_bare();
+	struct snapshot *snapshot;
+
+	(void)state;
+	tree_text(root, "/sys/class/iommu/.keep", "");
+	snapshot = read_ok(root);
+	assert_int_equal(snapshot->functions->iommu, P2PDMA_IOMMU_NONE);
+	snapshot_free(snapshot);
+	tree_free(root);
+}
+
 static void what_is_absent_is_unknown(void **state)
 {
 	char *root = make_bare();
@@ -126,7 +140,7 @@ static void what_is_absent_is_unknown(void **state)
 	assert_int_equal(function->resource_count, 0);
 	assert_false(function->has_root_bus || function->has_physfn);
 	assert_int_equal(function->iommu_group, -1);
-	assert_int_equal(function->iommu, P2PDMA_IOMMU_NONE); /* no IOMMU in this machine */
+	assert_int_equal(function->iommu, P2PDMA_IOMMU_UNKNOWN); /* the copy may only lack it */
 	assert_int_equal(function->numa_node, -1);
 	assert_int_equal(function->dma_mask_bits, 0);
 	assert_null(function->driver);
@@ -361,6 +375,7 @@ int main(void)
 		cmocka_unit_test(the_others_are_told_apart),
 		cmocka_unit_test(the_system_is_read),
 		cmocka_unit_test(what_is_absent_is_unknown),
+		cmocka_unit_test(an_empty_class_means_no_iommu),
 		cmocka_unit_test(hypervisors_go_by_their_firmware),
 		cmocka_unit_test(the_first_xen_domain_is_bare_metal),
 		cmocka_unit_test(symbols_say_whether_the_kernel_can),
