@@ -40,15 +40,6 @@ struct bus_owner {
 	uint32_t node;
 };
 
-static int compare_bdf(struct p2pdma_bdf a, struct p2pdma_bdf b)
-{
-	if (a.domain != b.domain)
-		return a.domain < b.domain ? -1 : 1;
-	if (a.bus != b.bus)
-		return a.bus < b.bus ? -1 : 1;
-	return (a.devfn > b.devfn) - (a.devfn < b.devfn);
-}
-
 /* Position of an address in the snapshot, NO_INDEX when it has none. */
 static uint32_t find_in_snapshot(const struct snapshot *snapshot, struct p2pdma_bdf bdf)
 {
@@ -56,7 +47,7 @@ static uint32_t find_in_snapshot(const struct snapshot *snapshot, struct p2pdma_
 
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
-		int order = compare_bdf(snapshot->functions[middle].bdf, bdf);
+		int order = snapshot_compare(snapshot->functions[middle].bdf, bdf);
 
 		if (!order)
 			return (uint32_t)middle;
@@ -300,7 +291,7 @@ static bool is_top_missing(const struct build *build, uint32_t first, unsigned i
 	if (claims_on(build, bus.domain, bus.bus, &owner))
 		return true;
 	if (function->has_root_bus)
-		return compare_bdf(function->root_bus, bus) != 0;
+		return snapshot_compare(function->root_bus, bus) != 0;
 	if (evidence & EVIDENCE_INNER)
 		return true;
 	return bus.bus && (evidence & (EVIDENCE_ROOT | EVIDENCE_DOUBT)) != EVIDENCE_ROOT;
@@ -329,7 +320,7 @@ static void collect_roots(struct build *build)
 			};
 			continue;
 		}
-		if (!root || compare_bdf(root->bus, bus)) {
+		if (!root || snapshot_compare(root->bus, bus)) {
 			root = &machine->roots[machine->root_count++];
 			*root = (struct topology_root){ .bus = bus, .root_device = i };
 			evidence = 0;

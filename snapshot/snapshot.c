@@ -41,7 +41,7 @@ struct snapshot *snapshot_free(struct snapshot *snapshot)
 	return NULL;
 }
 
-static int compare(struct p2pdma_bdf a, struct p2pdma_bdf b)
+int snapshot_compare(struct p2pdma_bdf a, struct p2pdma_bdf b)
 {
 	if (a.domain != b.domain)
 		return a.domain < b.domain ? -1 : 1;
@@ -58,7 +58,7 @@ static size_t find_place(const struct snapshot *snapshot, struct p2pdma_bdf bdf)
 	while (low < high) {
 		size_t middle = (low + high) / 2;
 
-		if (compare(snapshot->functions[snapshot->order[middle]].bdf, bdf) < 0)
+		if (snapshot_compare(snapshot->functions[snapshot->order[middle]].bdf, bdf) < 0)
 			low = middle + 1;
 		else
 			high = middle;
@@ -95,7 +95,8 @@ int snapshot_add(struct snapshot *snapshot, struct p2pdma_bdf bdf, bool *ret_new
 	size_t count = snapshot->function_count, place = find_place(snapshot, bdf);
 	int r;
 
-	if (place < count && !compare(snapshot->functions[snapshot->order[place]].bdf, bdf)) {
+	if (place < count &&
+	    !snapshot_compare(snapshot->functions[snapshot->order[place]].bdf, bdf)) {
 		*ret_new = false;
 		*ret_function = &snapshot->functions[snapshot->order[place]];
 		return 0;
@@ -122,7 +123,7 @@ static int compare_functions(const void *left, const void *right)
 {
 	const struct snapshot_function *a = left, *b = right;
 
-	return compare(a->bdf, b->bdf);
+	return snapshot_compare(a->bdf, b->bdf);
 }
 
 void snapshot_finish(struct snapshot *snapshot)

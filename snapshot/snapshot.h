@@ -68,6 +68,9 @@ struct snapshot {
 	enum p2pdma_known privileged;    /* NO: config space cut short for lack of privilege */
 };
 
+/* The order of functions: by domain, bus, devfn. */
+int snapshot_compare(struct p2pdma_bdf a, struct p2pdma_bdf b);
+
 /* The empty snapshot: everything unknown.  NULL when out of memory. */
 struct snapshot *snapshot_new(void);
 struct snapshot *snapshot_free(struct snapshot *snapshot);

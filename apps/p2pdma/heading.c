@@ -48,11 +48,25 @@ static const char *machine_iommu(const struct app *app)
 	return iommu_text(first);
 }
 
+/* Whether some PCIe function's extended space, where ACS is, was not captured. */
+static bool lacks_extended_space(const struct app *app)
+{
+	struct p2pdma_device_info info = { .size = sizeof(info) };
+
+	for (size_t i = 0; i < p2pdma_machine_device_count(app->machine); i++) {
+		p2pdma_device_get_info(p2pdma_machine_device(app->machine, i), &info);
+		if (info.kind != P2PDMA_KIND_PCI && info.kind != P2PDMA_KIND_PCI_BRIDGE)
+			return true;
+	}
+	return false;
+}
+
 const char *privilege_hint(const struct app *app)
 {
 	if (app->info.privileged == P2PDMA_NO)
 		return "ACS was out of reach: run as root or load a capture";
-	if (!(p2pdma_machine_caps(app->machine) & P2PDMA_CAP_EXT_CONFIG))
+	if (!(p2pdma_machine_caps(app->machine) & P2PDMA_CAP_EXT_CONFIG) &&
+	    lacks_extended_space(app))
 		return "ACS is not in this capture: take it as root with `lspci -xxxx` or `p2pdma dump`";
 	return NULL;
 }
