@@ -145,13 +145,13 @@ static void print_legend(const struct app *app, size_t left_out)
 {
 	static const char *const ops[] = { "", "writes", "reads", "writes and reads" };
 
-	printf("\nprovider down, client across, %s\n"
+	printf("\nprovider down, client across, %s, on the wire (the kernel's verdict: check, --json)\n"
 	       "  X    the function itself\n"
 	       "  D    direct: the TLPs stay below the root complex\n"
 	       "  RC   through a root complex trusted to forward them\n"
 	       "  ?    unknown: nobody has evidence, so try before you trust\n"
 	       "  no   blocked by a port or a root complex\n"
-	       "  off  something on the path stops it: decode, bus master, power, BAR or payload\n",
+	       "  off  something on the path stops it: decode, bus master, power, BAR, window, payload, address width\n",
 	       ops[app->op]);
 	if (app->op == P2PDMA_OP_BOTH)
 		printf("  a/b  a for writes, b for reads\n");
