@@ -111,6 +111,7 @@ static void fill(const struct p2pdma_routes *routes, const struct segment *segme
 	const uint16_t *restrict bits =
 		segment->write_is_near ? routes->address_bits : routes->far_address_bits;
 	const uint16_t *restrict bridge_mask = routes->bridge_mask;
+	const uint16_t masked = segment->is_same ? 0 : 0xffff;
 
 	/* No branch in here, and 16 bits throughout: compilers make vectors of it. */
 	for (uint32_t i = first; i < end; i++) {
@@ -121,7 +122,7 @@ static void fill(const struct p2pdma_routes *routes, const struct segment *segme
 			(write_trouble[i] > write_top) | (payload[i] > write_payload) | narrow;
 		const uint16_t no_read =
 			(client_trouble[i] > read_top) | (small[i] > read_top) | narrow;
-		const uint16_t mask = segment->is_same ? 0 : bridge_mask[i];
+		const uint16_t mask = bridge_mask[i] & masked;
 		const uint16_t low =
 			(uint16_t)((base ^ (redirected & to_far) ^ (unread & to_unknown)) |
 		                   no_write << CODE_STOPS | no_read << (CODE_STOPS + 1));
