@@ -144,6 +144,15 @@ static uint16_t window_trouble(const struct p2pdma_routes *routes,
 	return 0;
 }
 
+/* Whether part of a function's capabilities is out of sight: the list was cut off, or is broken. */
+static bool is_unseen(const struct p2pdma_device *device)
+{
+	int power = pcicap_find(device->config, PCICAP_ID_PM);
+
+	return !device->is_dead &&
+	       (device->kind == P2PDMA_KIND_UNKNOWN || power == -ENODATA || power == -EIO);
+}
+
 /* Fills entry @i of every column from its parent's: parents come first in preorder. */
 static void fill_columns(struct p2pdma_routes *routes, uint32_t i)
 {
@@ -183,7 +192,7 @@ static void fill_columns(struct p2pdma_routes *routes, uint32_t i)
 	INHERIT(trans_unknown, device->acs.known == P2PDMA_UNKNOWN &&
 	                               (is_down_port || (device->header_type &&
 	                                                 device->kind == P2PDMA_KIND_UNKNOWN)));
-	INHERIT(unseen, device->kind == P2PDMA_KIND_UNKNOWN && !device->is_dead && RULE(UNSEEN));
+	INHERIT(unseen, is_unseen(device) && RULE(UNSEEN));
 #undef INHERIT
 
 	routes->payload[i] = facts->payload == MPS_UNKNOWN ? 0 : facts->payload;

@@ -200,6 +200,14 @@ static void both_turns(struct segment *segment, enum p2pdma_turn turn, enum p2pd
 	segment->completion_reason = segment->request_reason;
 }
 
+/* A PCIe function below a bridge that shows no PCIe capability: then it is no conventional bridge.
+ */
+static bool fits_conventional_bus(const struct p2pdma_device *device)
+{
+	return device->kind == P2PDMA_KIND_PCI || device->kind == P2PDMA_KIND_PCI_BRIDGE ||
+	       device->kind == P2PDMA_KIND_PCI_TO_PCIE || device->kind == P2PDMA_KIND_UNKNOWN;
+}
+
 static void decide_turns(struct segment *segment)
 {
 	const struct p2pdma_device *common = segment->common;
@@ -216,7 +224,10 @@ static void decide_turns(struct segment *segment)
 	         segment->client_port->kind == P2PDMA_KIND_DOWNSTREAM_PORT &&
 	         segment->provider_port->kind == P2PDMA_KIND_DOWNSTREAM_PORT)
 		turns_in_switch(segment);
-	else if (common->kind == P2PDMA_KIND_PCIE_TO_PCI || common->kind == P2PDMA_KIND_PCI_BRIDGE)
+	else if ((common->kind == P2PDMA_KIND_PCIE_TO_PCI ||
+	          common->kind == P2PDMA_KIND_PCI_BRIDGE) &&
+	         fits_conventional_bus(segment->client_port) &&
+	         fits_conventional_bus(segment->provider_port))
 		both_turns(segment, P2PDMA_TURN_DIRECT, P2PDMA_REASON_CONVENTIONAL_BUS, common);
 	else
 		both_turns(segment, P2PDMA_TURN_UNKNOWN, P2PDMA_REASON_NOT_A_PORT,

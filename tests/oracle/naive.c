@@ -193,6 +193,14 @@ static int translated(const struct node *common, const struct node *client, int 
 	return worst;
 }
 
+/* What can sit on a conventional bus; a PCIe port there means that the bridge above is no such
+ * bridge. */
+static bool sits_on_pci(const struct node *node)
+{
+	return node->kind == P2PDMA_KIND_PCI || node->kind == P2PDMA_KIND_PCI_BRIDGE ||
+	       node->kind == P2PDMA_KIND_PCI_TO_PCIE || node->kind == P2PDMA_KIND_UNKNOWN;
+}
+
 static void turns(const struct naive *naive, const struct node *common, const struct node *provider,
                   const struct node *client, struct p2pdma_route *route)
 {
@@ -212,7 +220,9 @@ static void turns(const struct naive *naive, const struct node *common, const st
 		turns_in_switch(child_of(common, client), child_of(common, provider), route);
 	else if (is_link(common))
 		turns_on_link(naive, child_of(common, client), child_of(common, provider), route);
-	else if (common->kind == P2PDMA_KIND_PCIE_TO_PCI || common->kind == P2PDMA_KIND_PCI_BRIDGE)
+	else if ((common->kind == P2PDMA_KIND_PCIE_TO_PCI ||
+	          common->kind == P2PDMA_KIND_PCI_BRIDGE) &&
+	         sits_on_pci(child_of(common, client)) && sits_on_pci(child_of(common, provider)))
 		route->request = route->completion = P2PDMA_TURN_DIRECT;
 	else
 		route->request = route->completion = P2PDMA_TURN_UNKNOWN;
@@ -317,7 +327,8 @@ static bool nobody_saw_target(const struct node *provider)
 static bool hides_something(const struct node *node, const struct node *end)
 {
 	for (; node && node != end; node = node->parent)
-		if (node->kind == P2PDMA_KIND_UNKNOWN && !node->is_dead)
+		if (!node->is_dead &&
+		    (node->kind == P2PDMA_KIND_UNKNOWN || node_capability(node, 0x01) == UNKNOWN))
 			return true;
 	return false;
 }
