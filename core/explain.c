@@ -298,7 +298,8 @@ static void explain_trust(struct build *build)
 	bool is_redirected = segment->request == P2PDMA_TURN_REDIRECT ||
 	                     segment->completion == P2PDMA_TURN_REDIRECT;
 
-	if (segment->common && (!is_redirected || segment_no_forward(build->routes, segment)))
+	if ((segment->common && (!is_redirected || segment_no_forward(build->routes, segment))) ||
+	    segment->request == P2PDMA_TURN_BLOCKED)
 		return;
 	if (segment->far.read == P2PDMA_BLOCKED)
 		build->result->trust = provider->refuses_reads ? provider->refuses_reads->trust

@@ -50,6 +50,8 @@ static void add(struct path *path, enum p2pdma_severity severity, enum p2pdma_ha
                 enum p2pdma_op ops, const struct p2pdma_device *device, uint64_t value,
                 uint64_t limit)
 {
+	if (path->count == path->most)
+		return;
 	path->hazards[path->count++] =
 		(struct p2pdma_hazard){ code, severity, ops, device, value, limit };
 }

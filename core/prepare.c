@@ -260,6 +260,15 @@ static int allocate(struct p2pdma_routes *routes)
 	return 0;
 }
 
+/* A guest whose hypervisor was not recorded may still show whose it is. */
+static bool has_qemu_model(const struct p2pdma_machine *machine)
+{
+	for (size_t i = 0; i < machine->device_count; i++)
+		if (segment_is_qemu_model(&machine->devices[i]))
+			return true;
+	return false;
+}
+
 int p2pdma_routes_new(const struct p2pdma_machine *machine, const struct p2pdma_routes_opts *opts,
                       struct p2pdma_routes **ret_routes)
 {
@@ -284,7 +293,8 @@ int p2pdma_routes_new(const struct p2pdma_machine *machine, const struct p2pdma_
 		return -ENOMEM;
 	}
 	routes->info.size = sizeof(routes->info);
-	routes->info.virtual_machine = hypervisor && strcmp(hypervisor, "none") != 0;
+	routes->info.virtual_machine =
+		hypervisor ? strcmp(hypervisor, "none") != 0 : has_qemu_model(machine);
 	routes->is_qemu = hypervisor && !strcmp(hypervisor, "qemu");
 	choose_profile(routes, own.profile);
 	choose_cpu(routes, own.cpu);

@@ -378,7 +378,7 @@ const struct p2pdma_device *segment_unseen_node(const struct p2pdma_routes *rout
 
 /* QEMU's own models: its vendor IDs, or its default subsystem.  A passed-through virtio card has
  * neither. */
-static bool is_qemu_model(const struct p2pdma_device *device)
+bool segment_is_qemu_model(const struct p2pdma_device *device)
 {
 	uint32_t subsystem = 0;
 
@@ -390,7 +390,7 @@ static bool is_qemu_model(const struct p2pdma_device *device)
 bool segment_is_qemu(const struct p2pdma_routes *routes, const struct p2pdma_device *provider,
                      const struct p2pdma_device *client)
 {
-	return routes->is_qemu && is_qemu_model(provider) && is_qemu_model(client);
+	return routes->is_qemu && segment_is_qemu_model(provider) && segment_is_qemu_model(client);
 }
 
 static enum p2pdma_verdict virtual_verdict(enum p2pdma_verdict verdict)

@@ -51,7 +51,6 @@ enum p2pdma_known pcicap_function_groups(struct pcicap_config cfg, enum p2pdma_k
 enum p2pdma_known pcicap_ats_enabled(struct pcicap_config cfg, enum p2pdma_kind kind);
 
 #define PCICAP_ID_PM     0x01
-#define PCICAP_ID_PCIX   0x07
 #define PCICAP_ID_EXP    0x10
 #define PCICAP_ID_EA     0x14
 #define PCICAP_EXT_ARI   0x000e

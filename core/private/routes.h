@@ -113,6 +113,9 @@ struct segment segment_of_pair(const struct p2pdma_routes *routes,
                                const struct p2pdma_device *provider,
                                const struct p2pdma_device *client);
 
+/* Whether a function is a model of QEMU's own, which no real machine has. */
+bool segment_is_qemu_model(const struct p2pdma_device *device);
+
 /* Whether both are QEMU's own models in a QEMU guest. */
 bool segment_is_qemu(const struct p2pdma_routes *routes, const struct p2pdma_device *provider,
                      const struct p2pdma_device *client);

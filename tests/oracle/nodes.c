@@ -397,6 +397,14 @@ struct naive *naive_new(const struct snapshot *snapshot, const struct p2pdma_rou
 		naive->cpu = cpu_rule(naive, snapshot);
 	if (snapshot->hypervisor && strcmp(snapshot->hypervisor, "none"))
 		naive->virtual_machine = strcmp(snapshot->hypervisor, "qemu") ? 1 : 2;
+	/* No real machine has QEMU's models. */
+	for (size_t i = 0; i < naive->count && !snapshot->hypervisor; i++) {
+		const struct node *node = &naive->nodes[i];
+
+		if (node->vendor == 0x1b36 || node->vendor == 0x1234 ||
+		    node->subsystem == 0x11001af4)
+			naive->virtual_machine = 1;
+	}
 	return naive;
 }
 
