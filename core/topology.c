@@ -288,10 +288,10 @@ static bool is_top_missing(const struct build *build, uint32_t first, unsigned i
 	struct p2pdma_bdf bus = { function->bdf.domain, function->bdf.bus, 0 };
 	uint32_t owner;
 
-	if (claims_on(build, bus.domain, bus.bus, &owner))
-		return true;
 	if (function->has_root_bus)
 		return snapshot_compare(function->root_bus, bus) != 0;
+	if (claims_on(build, bus.domain, bus.bus, &owner))
+		return true;
 	if (evidence & EVIDENCE_INNER)
 		return true;
 	return bus.bus && (evidence & (EVIDENCE_ROOT | EVIDENCE_DOUBT)) != EVIDENCE_ROOT;
@@ -338,12 +338,20 @@ static void collect_roots(struct build *build)
 	}
 }
 
+static bool is_recorded_root(const struct snapshot_function *function)
+{
+	struct p2pdma_bdf bus = { function->bdf.domain, function->bdf.bus, 0 };
+
+	return function->has_root_bus && !snapshot_compare(function->root_bus, bus);
+}
+
 static void link_parents(struct build *build)
 {
 	for (uint32_t i = 0; i < build->count; i++) {
 		struct p2pdma_device *node = &build->nodes[i];
 
-		if (!node->is_vf)
+		/* What the OS calls a root bus has no bridge above, whatever some register says. */
+		if (!node->is_vf && !is_recorded_root(node->function))
 			node->parent = owner_of(build, node->function->bdf.domain,
 			                        node->function->bdf.bus);
 	}

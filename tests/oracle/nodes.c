@@ -266,10 +266,14 @@ static int count_owners(struct naive *naive, const struct node *node, struct nod
 
 static struct node *find_owner(struct naive *naive, const struct node *node)
 {
+	const struct node *own = node->pf ? node->pf : node;
 	struct node *owner;
 
 	if (node->is_vf && !node->pf)
 		return NULL; /* it belongs beside a PF that was not captured */
+	if (own->f->has_root_bus && own->f->root_bus.domain == own->f->bdf.domain &&
+	    own->f->root_bus.bus == own->f->bdf.bus)
+		return NULL; /* the OS calls its bus a root bus */
 	return count_owners(naive, node, &owner) == 1 ? owner : NULL;
 }
 
@@ -284,11 +288,11 @@ static bool top_is_missing(struct naive *naive, const struct node *top, const st
 	bool proves_root = bus->number == 0;
 	struct node *owner;
 
-	if (count_owners(naive, top, &owner) > 1)
-		return true;
 	if (bus->first && bus->first->f->has_root_bus)
 		return bus->first->f->root_bus.domain != bus->domain ||
 		       bus->first->f->root_bus.bus != bus->number;
+	if (count_owners(naive, top, &owner) > 1)
+		return true;
 	for (size_t i = 0; i < naive->count; i++) {
 		const struct node *node = &naive->nodes[i];
 
