@@ -76,7 +76,7 @@ struct p2pdma_routes {
 	uint16_t *unseen;           /* deepest node whose capabilities were not captured */
 	uint16_t *no_forward;       /* deepest port that may not turn a redirected TLP round */
 
-	uint32_t *special; /* clients whose requests may be translated, or are virtual */
+	uint32_t *special; /* clients whose verdict the columns alone cannot give: mark_special() */
 	size_t special_count;
 };
 
