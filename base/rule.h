@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * rule.h - the rules of the verdict, each with a switch for tests.
+ * rule.h - the rules of the verdict and of the fabric, each with a switch for tests.
  *
  * RULE(NAME) is true, and costs nothing, in every build but one: a test build configured with
  * -Dmutants=true turns off the rule that the environment names, and the test that tests/rules.tsv
