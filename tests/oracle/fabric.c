@@ -478,7 +478,7 @@ static void describe(struct fabric *fabric)
 			copy((const char *[]){ "none", "qemu", "kvm" }[below(fabric, 3)]);
 }
 
-struct snapshot *fabric_random(uint64_t seed)
+struct snapshot *random_fabric(uint64_t seed)
 {
 	struct fabric fabric = {
 		.snapshot = must(snapshot_new()),

@@ -13,6 +13,6 @@ struct random {
 uint32_t random_below(struct random *random, uint32_t limit);
 
 /* The machine of a seed: the same one every time.  Release with snapshot_free(). */
-struct snapshot *fabric_random(uint64_t seed);
+struct snapshot *random_fabric(uint64_t seed);
 
 #endif

@@ -131,7 +131,7 @@ static void compare_machine(struct comparison *c, const struct p2pdma_routes_opt
 
 static void compare_seed(struct comparison *c)
 {
-	struct snapshot *snapshot = fabric_random(c->seed);
+	struct snapshot *snapshot = random_fabric(c->seed);
 	struct random random = { c->seed + 1 };
 	struct p2pdma_routes_opts opts = { .size = sizeof(opts) };
 
