@@ -16,8 +16,9 @@ struct path {
 	const struct p2pdma_device *client;
 	struct segment segment;
 	bool is_same;
-	/* A node at a depth above these is on the way of that op. */
-	int write_top;
+	/* A node at a depth above these is on the way of requests, completions, either. */
+	int request_top;
+	int completion_top;
 	int read_top;
 	struct p2pdma_hazard *hazards;
 	size_t count;
@@ -34,16 +35,20 @@ static const struct hazard_facts *facts_of(const struct path *path,
 static const struct p2pdma_device *next_up(const struct path *path,
                                            const struct p2pdma_device *device)
 {
-	int top = path->write_top < path->read_top ? path->write_top : path->read_top;
-
 	device = topology_at(path->routes->machine, device->parent);
-	return device && device->depth > top ? device : NULL;
+	return device && device->depth > path->read_top ? device : NULL;
 }
 
 static enum p2pdma_op ops_at(const struct path *path, const struct p2pdma_device *device)
 {
-	return (device->depth > path->write_top ? P2PDMA_OP_WRITE : 0) |
+	return (device->depth > path->request_top ? P2PDMA_OP_WRITE : 0) |
 	       (device->depth > path->read_top ? P2PDMA_OP_READ : 0);
+}
+
+/* Windows and the Command register concern requests only (PCIe Base 7.5.1.1.3). */
+static bool takes_requests(const struct path *path, const struct p2pdma_device *device)
+{
+	return device->depth > path->request_top;
 }
 
 static void add(struct path *path, enum p2pdma_severity severity, enum p2pdma_hazard_code code,
@@ -83,11 +88,11 @@ static void check_provider_leg(struct path *path)
 		stop(path, P2PDMA_HAZARD_MEMORY_DECODE_OFF, P2PDMA_OP_BOTH, provider);
 	check_power(path, provider);
 	for (const struct p2pdma_device *at = next_up(path, provider); at; at = next_up(path, at)) {
-		if (at->secondary && facts_of(path, at)->memory_off)
-			stop(path, P2PDMA_HAZARD_BRIDGE_MEMORY_OFF, ops_at(path, at), at);
-		if (facts->bar >= 0 && facts->range.bus.addr &&
+		if (at->secondary && facts_of(path, at)->memory_off && takes_requests(path, at))
+			stop(path, P2PDMA_HAZARD_BRIDGE_MEMORY_OFF, P2PDMA_OP_BOTH, at);
+		if (facts->bar >= 0 && facts->range.bus.addr && takes_requests(path, at) &&
 		    hazard_in_window(at, &facts->range) == P2PDMA_NO)
-			stop(path, P2PDMA_HAZARD_BAR_OUTSIDE_WINDOW, ops_at(path, at), at);
+			stop(path, P2PDMA_HAZARD_BAR_OUTSIDE_WINDOW, P2PDMA_OP_BOTH, at);
 		check_power(path, at);
 	}
 }
@@ -97,7 +102,7 @@ static void check_common_node(struct path *path)
 {
 	const struct p2pdma_device *common = path->segment.common;
 	int depth = common ? common->depth : 0;
-	enum p2pdma_op ops = (path->write_top == depth ? P2PDMA_OP_WRITE : 0) |
+	enum p2pdma_op ops = (path->request_top == depth ? P2PDMA_OP_WRITE : 0) |
 	                     (path->read_top == depth ? P2PDMA_OP_READ : 0);
 
 	if (common && !path->is_same && facts_of(path, common)->not_d0)
@@ -108,8 +113,8 @@ static void check_common_node(struct path *path)
 static void check_client_leg(struct path *path)
 {
 	for (const struct p2pdma_device *at = path->client; at; at = next_up(path, at)) {
-		if (facts_of(path, at)->bus_master_off)
-			stop(path, P2PDMA_HAZARD_BUS_MASTER_OFF, ops_at(path, at), at);
+		if (facts_of(path, at)->bus_master_off && takes_requests(path, at))
+			stop(path, P2PDMA_HAZARD_BUS_MASTER_OFF, P2PDMA_OP_BOTH, at);
 		if (!path->is_same)
 			check_power(path, at);
 	}
@@ -247,15 +252,16 @@ int hazard_list(const struct p2pdma_routes *routes, const struct p2pdma_device *
 	path.hazards = calloc(most, sizeof(*path.hazards));
 	if (!path.hazards)
 		return -ENOMEM;
-	path.write_top = path.segment.write_is_near ? top : 0;
+	path.request_top = path.segment.write_is_near ? top : 0;
+	path.completion_top = path.segment.completion_is_near ? top : 0;
 	path.read_top = path.segment.read_is_near ? top : 0;
 	path.most = most;
 	check_provider_leg(&path);
 	check_common_node(&path);
 	check_client_leg(&path);
 	if (!path.is_same) {
-		check_payload(&path, P2PDMA_OP_WRITE, client, path.write_top);
-		check_payload(&path, P2PDMA_OP_READ, provider, path.read_top);
+		check_payload(&path, P2PDMA_OP_WRITE, client, path.request_top);
+		check_payload(&path, P2PDMA_OP_READ, provider, path.completion_top);
 		check_address_width(&path);
 	}
 	check_slow(&path);

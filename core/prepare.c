@@ -170,6 +170,7 @@ static void fill_columns(struct p2pdma_routes *routes, uint32_t i)
 	routes->depth[i] = depth;
 	INHERIT(kernel_redirects, device->kernel_redirects == P2PDMA_YES && RULE(KERNEL_ACS));
 	INHERIT(kernel_unknown, device->kernel_redirects == P2PDMA_UNKNOWN && RULE(KERNEL_UNKNOWN));
+	INHERIT(asleep, facts->not_d0 && RULE(NOT_D0));
 	INHERIT(client_trouble,
 	        (facts->bus_master_off && RULE(BUS_MASTER)) || (facts->not_d0 && RULE(NOT_D0)));
 	INHERIT(provider_trouble,
@@ -245,7 +246,7 @@ static int allocate(struct p2pdma_routes *routes)
 		&routes->unseen,         &routes->no_forward,       &routes->small[0],
 		&routes->small[1],       &routes->small[2],         &routes->small[3],
 		&routes->small[4],       &routes->small[5],         &routes->small[6],
-		&routes->small[7],
+		&routes->small[7],       &routes->asleep,
 	};
 	const size_t column_count = sizeof(columns) / sizeof(columns[0]);
 

@@ -60,11 +60,15 @@ static void fill(const struct p2pdma_routes *routes, const struct segment *segme
 	const struct hazard_facts *facts = &routes->facts[provider->index];
 	const uint32_t pi = provider->index;
 	const uint16_t top = segment->common ? segment->common->depth : 0;
-	/* A TLP that leaves the direct way goes all the way up and down. */
+	/*
+	 * A TLP that leaves the direct way goes all the way up and down.  Windows and the Command
+	 * register concern requests only: completions go by ID (PCIe Base 7.5.1.1.3).
+	 */
 	const uint16_t near_top = segment->is_same ? (uint16_t)(top - 1) : top;
-	const uint16_t write_top = segment->write_is_near ? near_top : 0;
+	const uint16_t request_top = segment->write_is_near ? near_top : 0;
+	const uint16_t completion_top = segment->completion_is_near ? near_top : 0;
 	const uint16_t read_top = segment->read_is_near ? near_top : 0;
-	const uint16_t write_payload = smallest_payload(routes, pi, write_top);
+	const uint16_t write_payload = smallest_payload(routes, pi, request_top);
 	const uint16_t *small = routes->small[routes->payload[pi]];
 	const uint16_t bits_needed =
 		segment->is_same || facts->bar < 0 ? 0 : hazard_bits_needed(&facts->range);
@@ -84,13 +88,13 @@ static void fill(const struct p2pdma_routes *routes, const struct segment *segme
 	unknown = near == P2PDMA_MAP_BUS_ADDR ? P2PDMA_MAP_UNKNOWN : near;
 
 	stop_write = stop_read = hazard_closed(facts) && RULE(PROVIDER_CLOSED);
-	stop_write |= routes->provider_trouble[pi] > write_top;
-	stop_read |= routes->provider_trouble[pi] > read_top;
+	stop_write |= routes->provider_trouble[pi] > request_top;
+	stop_read |= routes->provider_trouble[pi] > request_top || routes->asleep[pi] > read_top;
 	/* Below a bridge that sleeps nothing need be awake. */
 	if (segment->common && routes->facts[segment->common->index].not_d0 && RULE(NOT_D0))
 		stop_write = stop_read = true;
 	/* Completions are the provider's to send; its own leg receives them too. */
-	stop_read |= small[pi] > read_top && RULE(PAYLOAD);
+	stop_read |= small[pi] > completion_top && RULE(PAYLOAD);
 
 	base = (uint16_t)((uint16_t)near << CODE_MAP_TYPE | segment->write << CODE_WRITE |
 	                  segment->read << CODE_READ | segment->request << CODE_REQUEST |
@@ -107,6 +111,7 @@ static void fill(const struct p2pdma_routes *routes, const struct segment *segme
 	const uint16_t *restrict kernel_unknown = routes->kernel_unknown;
 	const uint16_t *restrict write_trouble = routes->write_trouble;
 	const uint16_t *restrict client_trouble = routes->client_trouble;
+	const uint16_t *restrict asleep = routes->asleep;
 	const uint16_t *restrict payload = routes->payload;
 	const uint16_t *restrict bits =
 		segment->write_is_near ? routes->address_bits : routes->far_address_bits;
@@ -119,9 +124,10 @@ static void fill(const struct p2pdma_routes *routes, const struct segment *segme
 		const uint16_t unread = (kernel_unknown[i] > top ? 0xffff : 0) & ~redirected;
 		const uint16_t narrow = bits_needed > bits[i];
 		const uint16_t no_write =
-			(write_trouble[i] > write_top) | (payload[i] > write_payload) | narrow;
-		const uint16_t no_read =
-			(client_trouble[i] > read_top) | (small[i] > read_top) | narrow;
+			(write_trouble[i] > request_top) | (payload[i] > write_payload) | narrow;
+		const uint16_t no_read = (client_trouble[i] > request_top) |
+		                         (asleep[i] > read_top) | (small[i] > completion_top) |
+		                         narrow;
 		const uint16_t mask = bridge_mask[i] & masked;
 		const uint16_t low =
 			(uint16_t)((base ^ (redirected & to_far) ^ (unread & to_unknown)) |

@@ -266,7 +266,8 @@ static void decide_verdicts(const struct p2pdma_routes *routes, struct segment *
 	segment->write = verdict_of(routes, segment, segment->request, segment->far.write);
 	segment->read = request > completion ? request : completion;
 	segment->write_is_near = segment->request == P2PDMA_TURN_DIRECT;
-	segment->read_is_near = segment->write_is_near && segment->completion == P2PDMA_TURN_DIRECT;
+	segment->completion_is_near = segment->completion == P2PDMA_TURN_DIRECT;
+	segment->read_is_near = segment->write_is_near && segment->completion_is_near;
 }
 
 /* Ports have rules of their own for their own memory (ACS Enhanced Capability), which are not
@@ -321,6 +322,15 @@ struct segment segment_of(const struct p2pdma_routes *routes, const struct p2pdm
 	return segment;
 }
 
+/* PCIe Base 6.12.3: Direct Translated P2P overrides what the other controls say of these requests.
+ */
+static bool translated_go_direct(const struct segment *segment)
+{
+	return (segment->request_reason.code == P2PDMA_REASON_REQ_REDIR ||
+	        segment->request_reason.code == P2PDMA_REASON_EGRESS) &&
+	       segment->client_port->acs.control & P2PDMA_ACS_DIRECT_TRANS && RULE(DIRECT_TRANS);
+}
+
 /*
  * TransBlk blocks the translated requests of a client whose ATS is on (PCIe Base 6.12.1.1), at
  * every root and downstream port they pass: below the common node, or all the way up when they are
@@ -329,9 +339,8 @@ struct segment segment_of(const struct p2pdma_routes *routes, const struct p2pdm
 static void worsen_by_translation(const struct p2pdma_routes *routes, struct segment *segment,
                                   const struct p2pdma_device *client)
 {
-	uint16_t top = segment->common && segment->request != P2PDMA_TURN_REDIRECT
-	                       ? segment->common->depth
-	                       : 0;
+	bool goes_up = segment->request == P2PDMA_TURN_REDIRECT && !translated_go_direct(segment);
+	uint16_t top = segment->common && !goes_up ? segment->common->depth : 0;
 	uint16_t blocked = routes->trans_blocked[client->index];
 	uint16_t unknown = routes->trans_unknown[client->index];
 

@@ -63,7 +63,8 @@ struct p2pdma_routes {
 	uint16_t *depth;
 	uint16_t *kernel_redirects; /* deepest node the kernel takes for redirecting */
 	uint16_t *kernel_unknown;   /* deepest node whose ACS the kernel would read and we cannot */
-	uint16_t *client_trouble;   /* deepest node that cannot master the bus, or is not in D0 */
+	uint16_t *asleep;           /* deepest node that is not in D0 */
+	uint16_t *client_trouble;   /* that, or one that cannot master the bus */
 	uint16_t *write_trouble;    /* that, or a receiver of less payload than this client sends */
 	uint16_t *provider_trouble; /* deepest node that would not pass requests down to the BAR */
 	uint16_t *payload;          /* MPS code sent, 0 when not known */
@@ -88,8 +89,9 @@ struct segment {
 	const struct p2pdma_device *provider_port;
 	bool is_judged; /* false: provider or client is itself the common node, or the same */
 	bool is_same;
-	bool write_is_near; /* all TLPs stay below the common node */
-	bool read_is_near;
+	bool write_is_near; /* all requests stay below the common node */
+	bool completion_is_near;
+	bool read_is_near; /* both do */
 	enum p2pdma_turn request;
 	enum p2pdma_turn completion;
 	struct p2pdma_reason request_reason;

@@ -5,7 +5,7 @@ import cases
 import fabric as fb
 from cases import (AT, DSP_C, LISTED, MODEL, QEMU, RP, SAME_ONLY, UNLISTED, drive, functions,
                    machine, port, ports, root, siblings, sockets, virtual_functions)
-from fabric import Acs, Bar, Sriov, EC, MIB, RR, TB, UF
+from fabric import Acs, Bar, Sriov, DT, EC, MIB, RR, TB, UF
 
 CASES = {}
 
@@ -107,6 +107,8 @@ case("roots/physfn-is-vf", lambda: virtual_functions(
 # TransBlk above the common node.
 case("turns/request-at-tb-above", lambda: siblings(rp=TB | UF, c=AT))
 case("turns/request-at-rr-tb-above", lambda: siblings(rp=TB | UF, client=RR, c=AT))
+case("turns/request-at-dt-rr-tb-above", lambda: siblings(
+    rp=TB | UF, client=DT | RR, c=AT))
 case("turns/request-rr-tb-above-ats-unknown", lambda: siblings(
     rp=TB | UF, client=RR, c={"config_len": 256}))
 case("turns/request-at-rr-acs-above-unknown", lambda: siblings(

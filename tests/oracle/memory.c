@@ -187,9 +187,9 @@ static int bits_of(uint64_t value)
 	return bits;
 }
 
-/* What stops one op whose path ends, on both legs, below @end (NULL: goes to the top). */
-static bool path_stops(const struct node *provider, const struct node *client,
-                       const struct node *end, struct memory m, int sent)
+/* Ways end, on both legs, below @end (NULL: they go to the top). */
+static bool request_stops(const struct node *provider, const struct node *client,
+                          const struct node *end, struct memory m)
 {
 	for (const struct node *n = client; n && n != end; n = n->parent) {
 		if (is_dead(n) || is_off(n, 4))
@@ -203,6 +203,27 @@ static bool path_stops(const struct node *provider, const struct node *client,
 		if (is_off(n, 2) || (m.base && outside_windows(n, m)))
 			return true;
 	}
+	return false;
+}
+
+/* Completions go by ID: whoever is awake passes them on. */
+static bool completion_stops(const struct node *provider, const struct node *client,
+                             const struct node *end)
+{
+	for (const struct node *n = client; n && n != end; n = n->parent) {
+		if (is_dead(n))
+			return true;
+	}
+	for (const struct node *n = provider; n && n != end; n = n->parent) {
+		if (is_dead(n))
+			return true;
+	}
+	return false;
+}
+
+static bool payload_stops(const struct node *provider, const struct node *client,
+                          const struct node *end, int sent)
+{
 	return sent != UNKNOWN && (too_large(client, end, sent) || too_large(provider, end, sent));
 }
 
@@ -211,7 +232,9 @@ int naive_stops(const struct node *provider, const struct node *client, const st
 {
 	struct memory m = judged_memory(provider);
 	bool write_direct = route.request == P2PDMA_TURN_DIRECT;
-	bool read_direct = write_direct && route.completion == P2PDMA_TURN_DIRECT;
+	bool completion_direct = route.completion == P2PDMA_TURN_DIRECT;
+	const struct node *request_end = write_direct ? common : NULL;
+	const struct node *completion_end = completion_direct ? common : NULL;
 	int bits = client->f->dma_mask_bits, stops = 0;
 	bool is_translated;
 
@@ -227,11 +250,14 @@ int naive_stops(const struct node *provider, const struct node *client, const st
 		return P2PDMA_OP_BOTH;
 	if (common && is_dead(common)) {
 		stops |= write_direct ? P2PDMA_OP_WRITE : 0;
-		stops |= read_direct ? P2PDMA_OP_READ : 0;
+		stops |= write_direct && completion_direct ? P2PDMA_OP_READ : 0;
 	}
-	if (path_stops(provider, client, write_direct ? common : NULL, m, max_payload(client)))
+	if (request_stops(provider, client, request_end, m))
+		return P2PDMA_OP_BOTH;
+	if (payload_stops(provider, client, request_end, max_payload(client)))
 		stops |= P2PDMA_OP_WRITE;
-	if (path_stops(provider, client, read_direct ? common : NULL, m, max_payload(provider)))
+	if (completion_stops(provider, client, completion_end) ||
+	    payload_stops(provider, client, completion_end, max_payload(provider)))
 		stops |= P2PDMA_OP_READ;
 	return stops;
 }

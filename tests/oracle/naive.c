@@ -172,7 +172,12 @@ static void turns_on_link(const struct naive *naive, const struct node *c, const
 /* Translated requests: a port with TransBlk blocks them. */
 static int translated(const struct node *common, const struct node *client, int request)
 {
-	const struct node *end = request == P2PDMA_TURN_REDIRECT ? NULL : common;
+	const struct node *c = common ? child_of(common, client) : NULL;
+	/* DirectTrans counts where the controls decide: not where nobody declared any. */
+	bool is_controlled = c && c->acs.known == P2PDMA_YES &&
+	                     (!is_link(common) || c->acs.capability & (RR | EC));
+	bool is_direct = is_controlled && c->acs.control & DT;
+	const struct node *end = request == P2PDMA_TURN_REDIRECT && !is_direct ? NULL : common;
 	int worst = P2PDMA_TURN_DIRECT;
 
 	if (client->ats == P2PDMA_NO)

@@ -23,6 +23,7 @@
 #define CR 0x08
 #define UF 0x10
 #define EC 0x20
+#define DT 0x40
 
 struct bus {
 	uint32_t domain;
