@@ -252,9 +252,10 @@ int hazard_list(const struct p2pdma_routes *routes, const struct p2pdma_device *
 	path.hazards = calloc(most, sizeof(*path.hazards));
 	if (!path.hazards)
 		return -ENOMEM;
-	path.request_top = path.segment.write_is_near ? top : 0;
-	path.completion_top = path.segment.completion_is_near ? top : 0;
-	path.read_top = path.segment.read_is_near ? top : 0;
+	path.request_top = path.segment.request_may_stay ? top : 0;
+	path.completion_top = path.segment.completion_may_stay ? top : 0;
+	path.read_top =
+		path.request_top < path.completion_top ? path.request_top : path.completion_top;
 	path.most = most;
 	check_provider_leg(&path);
 	check_common_node(&path);

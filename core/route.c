@@ -65,9 +65,9 @@ static void fill(const struct p2pdma_routes *routes, const struct segment *segme
 	 * register concern requests only: completions go by ID (PCIe Base 7.5.1.1.3).
 	 */
 	const uint16_t near_top = segment->is_same ? (uint16_t)(top - 1) : top;
-	const uint16_t request_top = segment->write_is_near ? near_top : 0;
-	const uint16_t completion_top = segment->completion_is_near ? near_top : 0;
-	const uint16_t read_top = segment->read_is_near ? near_top : 0;
+	const uint16_t request_top = segment->request_may_stay ? near_top : 0;
+	const uint16_t completion_top = segment->completion_may_stay ? near_top : 0;
+	const uint16_t read_top = request_top < completion_top ? request_top : completion_top;
 	const uint16_t write_payload = smallest_payload(routes, pi, request_top);
 	const uint16_t *small = routes->small[routes->payload[pi]];
 	const uint16_t bits_needed =

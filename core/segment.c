@@ -257,6 +257,11 @@ static enum p2pdma_verdict verdict_of(const struct p2pdma_routes *routes,
 	}
 }
 
+static bool may_stay(const struct segment *segment, enum p2pdma_turn turn)
+{
+	return turn == P2PDMA_TURN_DIRECT || (turn == P2PDMA_TURN_UNKNOWN && segment->is_judged);
+}
+
 static void decide_verdicts(const struct p2pdma_routes *routes, struct segment *segment)
 {
 	enum p2pdma_verdict request, completion;
@@ -266,8 +271,9 @@ static void decide_verdicts(const struct p2pdma_routes *routes, struct segment *
 	segment->write = verdict_of(routes, segment, segment->request, segment->far.write);
 	segment->read = request > completion ? request : completion;
 	segment->write_is_near = segment->request == P2PDMA_TURN_DIRECT;
-	segment->completion_is_near = segment->completion == P2PDMA_TURN_DIRECT;
-	segment->read_is_near = segment->write_is_near && segment->completion_is_near;
+	segment->read_is_near = segment->write_is_near && segment->completion == P2PDMA_TURN_DIRECT;
+	segment->request_may_stay = may_stay(segment, segment->request);
+	segment->completion_may_stay = may_stay(segment, segment->completion);
 }
 
 /* Ports have rules of their own for their own memory (ACS Enhanced Capability), which are not

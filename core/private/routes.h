@@ -90,8 +90,11 @@ struct segment {
 	bool is_judged; /* false: provider or client is itself the common node, or the same */
 	bool is_same;
 	bool write_is_near; /* all requests stay below the common node */
-	bool completion_is_near;
-	bool read_is_near; /* both do */
+	bool read_is_near;  /* completions too */
+	/* They do or, where the turn is unknown, may: what lies above stops them for certain only
+	 * if not. */
+	bool request_may_stay;
+	bool completion_may_stay;
 	enum p2pdma_turn request;
 	enum p2pdma_turn completion;
 	struct p2pdma_reason request_reason;

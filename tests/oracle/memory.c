@@ -227,14 +227,22 @@ static bool payload_stops(const struct node *provider, const struct node *client
 	return sent != UNKNOWN && (too_large(client, end, sent) || too_large(provider, end, sent));
 }
 
+/* Where nobody knows how it turns, only what it meets either way stops it for certain. */
+static bool ends_below(int turn, bool is_on_way)
+{
+	return turn == P2PDMA_TURN_DIRECT || (turn == P2PDMA_TURN_UNKNOWN && !is_on_way);
+}
+
 int naive_stops(const struct node *provider, const struct node *client, const struct node *common,
                 struct p2pdma_route route)
 {
 	struct memory m = judged_memory(provider);
+	bool is_on_way = common == provider || common == client;
 	bool write_direct = route.request == P2PDMA_TURN_DIRECT;
-	bool completion_direct = route.completion == P2PDMA_TURN_DIRECT;
-	const struct node *request_end = write_direct ? common : NULL;
-	const struct node *completion_end = completion_direct ? common : NULL;
+	bool request_near = ends_below(route.request, is_on_way);
+	bool completion_near = ends_below(route.completion, is_on_way);
+	const struct node *request_end = request_near ? common : NULL;
+	const struct node *completion_end = completion_near ? common : NULL;
 	int bits = client->f->dma_mask_bits, stops = 0;
 	bool is_translated;
 
@@ -249,8 +257,8 @@ int naive_stops(const struct node *provider, const struct node *client, const st
 	    bits_of(m.base + (m.size ? m.size - 1 : 0)) > bits)
 		return P2PDMA_OP_BOTH;
 	if (common && is_dead(common)) {
-		stops |= write_direct ? P2PDMA_OP_WRITE : 0;
-		stops |= write_direct && completion_direct ? P2PDMA_OP_READ : 0;
+		stops |= request_near ? P2PDMA_OP_WRITE : 0;
+		stops |= request_near && completion_near ? P2PDMA_OP_READ : 0;
 	}
 	if (request_stops(provider, client, request_end, m))
 		return P2PDMA_OP_BOTH;
