@@ -13,6 +13,7 @@
 
 #define EXP_AT   0x70
 #define ACS_AT   0x100
+#define BAR_SIZE (1 << 24)
 #define SRIOV_AT 0x140
 
 /* SrcValid, ReqRedir, CmpltRedir, UpstreamFwd: as Linux sets them under an IOMMU. */
@@ -62,18 +63,21 @@ static uint8_t *add_pcie(struct builder *builder, unsigned int bus, unsigned int
 	return config;
 }
 
-/* Returns the bus below. */
+/* With a window for the next @endpoints.  Returns the bus below. */
 static unsigned int add_bridge(struct builder *builder, unsigned int bus, unsigned int device,
-                               unsigned int type, unsigned int acs)
+                               unsigned int type, unsigned int acs, unsigned int endpoints)
 {
 	uint8_t *config = add_pcie(builder, bus, device << 3, 0x979710b5, type);
+	uint64_t base = builder->next_bar, limit = base + (uint64_t)endpoints * BAR_SIZE - 1;
 
 	config[0x0e] = 1;
 	config[0x18] = (uint8_t)bus;
 	config[0x19] = (uint8_t)++builder->last_bus;
 	put(config, 0x20, 4, 0x0000fff0);
-	put(config, 0x24, 4, 0xfff10001);
-	put(config, 0x2c, 4, 0xffffffff);
+	put(config, 0x24, 2, (base >> 16 & 0xfff0) | 1);
+	put(config, 0x26, 2, (limit >> 16 & 0xfff0) | 1);
+	put(config, 0x28, 4, base >> 32);
+	put(config, 0x2c, 4, limit >> 32);
 	put(config, ACS_AT, 4, 0x1000d);
 	put(config, ACS_AT + 4, 4, 0x5f | (uint64_t)acs << 16);
 	return builder->last_bus;
@@ -85,7 +89,7 @@ static uint8_t *add_endpoint(struct builder *builder, unsigned int bus, unsigned
 	uint8_t *config = add_pcie(builder, bus, devfn, ids, ENDPOINT);
 
 	put(config, 0x10, 8, builder->next_bar | 0xc);
-	builder->next_bar += 1 << 24;
+	builder->next_bar += BAR_SIZE;
 	return config;
 }
 
@@ -109,15 +113,15 @@ static void add_root(struct builder *builder, unsigned int bus, unsigned int acs
 
 	builder->last_bus = bus;
 	add(builder, bus, 0, 0x20208086);
-	below = add_bridge(builder, bus, 1, ROOT_PORT, ISOLATED);
-	below = add_bridge(builder, below, 0, UPSTREAM, 0);
+	below = add_bridge(builder, bus, 1, ROOT_PORT, ISOLATED, 10);
+	below = add_bridge(builder, below, 0, UPSTREAM, 0, 10);
 	for (unsigned int i = 0; i < 2; i++)
-		add_nic(builder, add_bridge(builder, below, i, DOWNSTREAM, acs));
+		add_nic(builder, add_bridge(builder, below, i, DOWNSTREAM, acs, 1));
 	for (unsigned int i = 2; i < 4; i++) {
-		inner = add_bridge(builder, below, i, DOWNSTREAM, acs);
-		inner = add_bridge(builder, inner, 0, UPSTREAM, 0);
+		inner = add_bridge(builder, below, i, DOWNSTREAM, acs, 4);
+		inner = add_bridge(builder, inner, 0, UPSTREAM, 0, 4);
 		for (unsigned int j = 0; j < 4; j++)
-			add_endpoint(builder, add_bridge(builder, inner, j, DOWNSTREAM, 0), 0,
+			add_endpoint(builder, add_bridge(builder, inner, j, DOWNSTREAM, 0, 1), 0,
 			             0xa822144d);
 	}
 }

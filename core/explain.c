@@ -102,6 +102,8 @@ static void because_doubt(const struct build *build, struct p2pdma_why *why)
 		segment_root_egress(build->routes, &build->segment, build->client);
 	const struct p2pdma_device *unseen =
 		segment_unseen_node(build->routes, &build->segment, build->client);
+	const struct claim *claim =
+		segment_other_claim(build->routes, &build->segment, build->client);
 
 	if (port)
 		because(why, (struct p2pdma_reason){ port->acs.known == P2PDMA_YES
@@ -110,6 +112,12 @@ static void because_doubt(const struct build *build, struct p2pdma_why *why)
 		                                     port, 0 });
 	if (unseen)
 		because(why, (struct p2pdma_reason){ P2PDMA_REASON_NODE_UNSEEN, unseen, 0 });
+	if (claim)
+		because(why,
+		        (struct p2pdma_reason){
+				claim->limit == CLAIM_UNSEEN ? P2PDMA_REASON_NODE_UNSEEN
+							     : P2PDMA_REASON_ADDRESS_CLAIMED_TWICE,
+				&build->routes->machine->devices[claim->owner / 8], 0 });
 	if (segment_bar_unseen(build->routes, &build->segment))
 		because(why,
 		        (struct p2pdma_reason){ P2PDMA_REASON_BAR_UNSEEN, build->provider, 0 });

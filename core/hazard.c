@@ -8,6 +8,7 @@
 #define COMMAND_MASTER       0x0004
 #define MEMORY_BASE          0x20
 #define MEMORY_LIMIT         0x22
+#define CARDBUS_BASE         0x1c
 #define PREFETCH_BASE        0x24
 #define PREFETCH_LIMIT       0x26
 #define PREFETCH_BASE_UPPER  0x28
@@ -120,7 +121,7 @@ struct hazard_facts hazard_read(const struct p2pdma_device *device)
 	return facts;
 }
 
-static uint64_t last_address(const struct p2pdma_bar *range)
+uint64_t hazard_last_address(const struct p2pdma_bar *range)
 {
 	uint64_t last = range->bus.addr + (range->size ? range->size - 1 : 0);
 
@@ -129,39 +130,74 @@ static uint64_t last_address(const struct p2pdma_bar *range)
 
 uint8_t hazard_bits_needed(const struct p2pdma_bar *range)
 {
-	uint64_t last = last_address(range);
+	uint64_t last = hazard_last_address(range);
 
 	return last ? (uint8_t)(64 - __builtin_clzll(last)) : 0;
 }
 
-static bool holds(uint64_t base, uint64_t limit, const struct p2pdma_bar *range)
+static int open_window(struct hazard_range *windows, int count, uint64_t base, uint64_t limit)
 {
-	return base <= limit && range->bus.addr >= base && last_address(range) <= limit;
+	windows[count] = (struct hazard_range){ base, limit };
+	return base <= limit ? count + 1 : count;
+}
+
+/* PC Card 8.0, vol. 2, 4.5.3: pages of 4 KiB; a limit of zero is a window not used. */
+static int cardbus_windows(const struct p2pdma_device *bridge, struct hazard_range *windows)
+{
+	int count = 0;
+
+	for (size_t at = CARDBUS_BASE; at < CARDBUS_BASE + 16; at += 8) {
+		uint32_t base, limit;
+
+		if (pcicap_read32(bridge->config, at, &base) ||
+		    pcicap_read32(bridge->config, at + 4, &limit))
+			return -ENODATA;
+		if (limit)
+			count = open_window(windows, count, base & ~0xfffu, limit | 0xfff);
+	}
+	return count;
 }
 
 /* PCI-to-PCI Bridge 3.2.5.8 and 3.2.5.9: base and limit in units of 1 MiB, the limit inclusive. */
-enum p2pdma_known hazard_in_window(const struct p2pdma_device *bridge,
-                                   const struct p2pdma_bar *range)
+int hazard_windows(const struct p2pdma_device *bridge, struct hazard_range ret_windows[2])
 {
 	uint16_t base, limit, pref_base, pref_limit;
 	uint32_t base_upper, limit_upper;
 	uint64_t first, last;
+	int count;
 
-	if (bridge->header_type != 1 || pcicap_read16(bridge->config, MEMORY_BASE, &base) ||
+	if (bridge->header_type == 2)
+		return cardbus_windows(bridge, ret_windows);
+	if (bridge->header_type != 1)
+		return 0;
+	if (pcicap_read16(bridge->config, MEMORY_BASE, &base) ||
 	    pcicap_read16(bridge->config, MEMORY_LIMIT, &limit) ||
 	    pcicap_read16(bridge->config, PREFETCH_BASE, &pref_base) ||
 	    pcicap_read16(bridge->config, PREFETCH_LIMIT, &pref_limit) ||
 	    pcicap_read32(bridge->config, PREFETCH_BASE_UPPER, &base_upper) ||
 	    pcicap_read32(bridge->config, PREFETCH_LIMIT_UPPER, &limit_upper))
-		return P2PDMA_UNKNOWN;
-	if (holds((uint64_t)(base & 0xfff0) << 16, (uint64_t)(limit & 0xfff0) << 16 | 0xfffff,
-	          range))
-		return P2PDMA_YES;
+		return -ENODATA;
+	count = open_window(ret_windows, 0, (uint64_t)(base & 0xfff0) << 16,
+	                    (uint64_t)(limit & 0xfff0) << 16 | 0xfffff);
 	first = (uint64_t)(pref_base & 0xfff0) << 16;
 	last = (uint64_t)(pref_limit & 0xfff0) << 16 | 0xfffff;
 	if ((pref_base & 0xf) == 1) {
 		first |= (uint64_t)base_upper << 32;
 		last |= (uint64_t)limit_upper << 32;
 	}
-	return holds(first, last, range) ? P2PDMA_YES : P2PDMA_NO;
+	/* All zero is a window that is not implemented. */
+	return pref_base || pref_limit ? open_window(ret_windows, count, first, last) : count;
+}
+
+enum p2pdma_known hazard_in_window(const struct p2pdma_device *bridge,
+                                   const struct p2pdma_bar *range)
+{
+	struct hazard_range windows[2];
+	int count = bridge->header_type == 1 ? hazard_windows(bridge, windows) : -ENODATA;
+
+	for (int i = 0; i < count; i++)
+		if (range->bus.addr >= windows[i].base &&
+		    hazard_last_address(range) <= windows[i].limit)
+			return P2PDMA_YES;
+	return count < 0 ? P2PDMA_UNKNOWN : P2PDMA_NO;
 }

@@ -230,7 +230,7 @@ static void mark_special(struct p2pdma_routes *routes)
 		if (ats == P2PDMA_NO)
 			routes->trans_unknown[i] = 0;
 		if (ats != P2PDMA_NO || routes->info.virtual_machine ||
-		    routes->facts[i].command_unknown || routes->unseen[i] ||
+		    routes->facts[i].command_unknown || routes->unseen[i] || routes->stray[i] ||
 		    has_root_egress(routes, device))
 			routes->special[routes->special_count++] = i;
 	}
@@ -246,7 +246,8 @@ static int allocate(struct p2pdma_routes *routes)
 		&routes->unseen,         &routes->no_forward,       &routes->small[0],
 		&routes->small[1],       &routes->small[2],         &routes->small[3],
 		&routes->small[4],       &routes->small[5],         &routes->small[6],
-		&routes->small[7],       &routes->asleep,
+		&routes->small[7],       &routes->asleep,           &routes->claimed,
+		&routes->stray,
 	};
 	const size_t column_count = sizeof(columns) / sizeof(columns[0]);
 
@@ -312,6 +313,10 @@ int p2pdma_routes_new(const struct p2pdma_machine *machine, const struct p2pdma_
 		if (window > routes->provider_trouble[i])
 			routes->provider_trouble[i] = window;
 	}
+	if (claims_prepare(routes)) {
+		p2pdma_routes_free(routes);
+		return -ENOMEM;
+	}
 	mark_special(routes);
 	*ret_routes = routes;
 	return 0;
@@ -323,6 +328,7 @@ struct p2pdma_routes *p2pdma_routes_free(struct p2pdma_routes *routes)
 		return NULL;
 	free(routes->roots);
 	free(routes->facts);
+	free(routes->claims);
 	free(routes->special);
 	free(routes->columns);
 	free(routes);

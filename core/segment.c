@@ -296,6 +296,45 @@ bool segment_bar_unseen(const struct p2pdma_routes *routes, const struct segment
 	return is_unseen && !segment->is_same && !segment->provider->is_dead;
 }
 
+/*
+ * Where two claim an address on a bus that requests for it pass, nobody can say who takes them: on
+ * the provider's leg, and on the client's below the divergence port, which is beside the
+ * provider's.
+ */
+const struct claim *segment_other_claim(const struct p2pdma_routes *routes,
+                                        const struct segment *segment,
+                                        const struct p2pdma_device *client)
+{
+	const struct p2pdma_device *provider = segment->provider;
+	const uint16_t depth = segment->common ? segment->common->depth : 0;
+	const uint16_t top = segment->write_is_near ? depth : 0;
+	const uint16_t claimed = routes->claimed[provider->index];
+	const struct p2pdma_bar *range = &routes->facts[provider->index].range;
+	const struct claim *claim = NULL;
+
+	if (segment->is_same)
+		return NULL;
+	if (claimed > top)
+		return claims_on_bar(routes, provider, routes_at_depth(routes, provider, claimed));
+	if (!client || routes->stray[client->index] < depth + 2)
+		return NULL;
+	for (; client->depth > depth + 1 && !claim;
+	     client = topology_at(routes->machine, client->parent)) {
+		claim = claims_find(routes, client->parent, NO_INDEX, range);
+		if (!claim)
+			claim = claims_find(routes, client->parent | CLAIM_BACK, NO_INDEX, range);
+	}
+	return claim;
+}
+
+/* It may even get past what would block it. */
+static void judge_claims(const struct p2pdma_routes *routes, struct segment *segment,
+                         const struct p2pdma_device *client)
+{
+	if (segment_other_claim(routes, segment, client))
+		segment->write = segment->read = P2PDMA_VERDICT_UNKNOWN;
+}
+
 static void doubt(struct segment *segment)
 {
 	if (segment->write < P2PDMA_VERDICT_UNKNOWN)
@@ -325,6 +364,7 @@ struct segment segment_of(const struct p2pdma_routes *routes, const struct p2pdm
 	judge_bridge(&segment, provider);
 	if (segment_bar_unseen(routes, &segment) || segment_unseen_node(routes, &segment, NULL))
 		doubt(&segment);
+	judge_claims(routes, &segment, NULL);
 	return segment;
 }
 
@@ -457,6 +497,7 @@ void segment_narrow(const struct p2pdma_routes *routes, struct segment *segment,
 	judge_bridge(segment, client);
 	if (segment_bar_unseen(routes, segment) || segment_unseen_node(routes, segment, client))
 		doubt(segment);
+	judge_claims(routes, segment, client);
 }
 
 struct segment segment_of_pair(const struct p2pdma_routes *routes,

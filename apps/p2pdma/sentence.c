@@ -168,6 +168,9 @@ static void put_consequence(FILE *out, const struct p2pdma_reason *reason, bool 
 	case P2PDMA_REASON_COMMAND_UNSEEN:
 		fprintf(out, "; the Command register of %s was not captured", at);
 		break;
+	case P2PDMA_REASON_ADDRESS_CLAIMED_TWICE:
+		fprintf(out, "; %s claims the provider's addresses, too", at);
+		break;
 	case P2PDMA_REASON_BAR_UNSEEN:
 		fprintf(out, "; the BARs of %s were not captured", at);
 		break;

@@ -23,14 +23,26 @@ struct hazard_facts {
 	uint8_t address_bits; /* what its driver told the kernel */
 	int8_t bar;           /* the memory BAR judged when it is the provider; -1 none */
 	bool bar_unknown;     /* some BAR was not captured, or is in no BAR register */
+	bool has_strays; /* as a bridge: something below it claims what its windows do not hold */
 	struct p2pdma_bar range;
+};
+
+struct hazard_range {
+	uint64_t base;
+	uint64_t limit; /* inclusive */
 };
 
 struct hazard_facts hazard_read(const struct p2pdma_device *device);
 
+/* A bridge's open memory windows: how many, or -ENODATA when not captured. */
+int hazard_windows(const struct p2pdma_device *bridge, struct hazard_range ret_windows[2]);
+
 /* Whether a bridge's memory windows hold the range; P2PDMA_UNKNOWN when not captured. */
 enum p2pdma_known hazard_in_window(const struct p2pdma_device *bridge,
                                    const struct p2pdma_bar *range);
+
+/* The range's last address; its first where no size is known. */
+uint64_t hazard_last_address(const struct p2pdma_bar *range);
 
 /* Bits needed to address the range. */
 uint8_t hazard_bits_needed(const struct p2pdma_bar *range);

@@ -50,6 +50,21 @@ struct far_side {
 	enum p2pdma_verdict read;
 };
 
+/* Addresses that a function on a bus answers to. */
+struct claim {
+	uint64_t base;
+	uint64_t limit;
+	uint32_t bus; /* the bridge above; NO_INDEX: root buses, which share the CPU's addresses */
+	uint32_t owner;    /* CLAIM_OWNER() */
+	uint32_t farthest; /* the claim with the largest limit on the bus, from the lowest to this
+	                      one */
+	uint32_t other;    /* the same among those of other owners; NO_INDEX: none */
+};
+#define CLAIM_WINDOW             7          /* for the number of a BAR */
+#define CLAIM_BACK               (1u << 31) /* with a bus: closed, but maybe not to what comes up */
+#define CLAIM_UNSEEN             UINT64_MAX /* the limit where a claim was not captured */
+#define CLAIM_OWNER(device, bar) ((device)->index * 8 + (uint32_t)(bar))
+
 struct p2pdma_routes {
 	const struct p2pdma_machine *machine;
 	struct p2pdma_routes_info info;
@@ -57,6 +72,8 @@ struct p2pdma_routes {
 	size_t count;
 	struct root_trust *roots;
 	struct hazard_facts *facts;
+	struct claim *claims; /* by bus and base */
+	size_t claim_count;
 
 	/* One entry a function: what the loop over a row reads. */
 	uint16_t *columns; /* the one allocation behind the following */
@@ -76,6 +93,8 @@ struct p2pdma_routes {
 	uint16_t *trans_unknown;    /* deepest port that may */
 	uint16_t *unseen;           /* deepest node whose capabilities were not captured */
 	uint16_t *no_forward;       /* deepest port that may not turn a redirected TLP round */
+	uint16_t *claimed;          /* deepest node whose bus has another claim on this one's BAR */
+	uint16_t *stray; /* deepest whose bus has claims that the bridge above does not hold */
 
 	uint32_t *special; /* clients whose verdict the columns alone cannot give: mark_special() */
 	size_t special_count;
@@ -135,6 +154,11 @@ const struct p2pdma_device *segment_unseen_node(const struct p2pdma_routes *rout
                                                 const struct segment *segment,
                                                 const struct p2pdma_device *client);
 
+/* A claim other than the provider's own on its BAR where requests pass; or NULL. */
+const struct claim *segment_other_claim(const struct p2pdma_routes *routes,
+                                        const struct segment *segment,
+                                        const struct p2pdma_device *client);
+
 /* Whether there is no yes because nobody knows where the provider's BAR lies. */
 bool segment_bar_unseen(const struct p2pdma_routes *routes, const struct segment *segment);
 
@@ -147,6 +171,18 @@ static inline uint16_t segment_no_forward(const struct p2pdma_routes *routes,
 
 struct far_side routes_far_side(const struct p2pdma_routes *routes, uint32_t provider_root,
                                 uint32_t client_root);
+
+/* Fills claims and the columns that tell of them, given the facts.  0 or -ENOMEM. */
+int claims_prepare(struct p2pdma_routes *routes);
+
+/* A claim on the BAR judged of @provider beside @node of its chain; or NULL. */
+const struct claim *claims_on_bar(const struct p2pdma_routes *routes,
+                                  const struct p2pdma_device *provider,
+                                  const struct p2pdma_device *node);
+
+/* A claim on @range by another owner than @owner on @bus; or NULL. */
+const struct claim *claims_find(const struct p2pdma_routes *routes, uint32_t bus, uint32_t owner,
+                                const struct p2pdma_bar *range);
 
 /* The hazards of a pair, worst first: sets hazards and hazard_count.  0 or -ENOMEM. */
 int hazard_list(const struct p2pdma_routes *routes, const struct p2pdma_device *provider,

@@ -110,13 +110,13 @@ static inline struct snapshot *make_switch(void)
 	struct snapshot *snapshot = snapshot_new();
 
 	assert_non_null(snapshot);
-	add_pcie(snapshot, bdf(0, 0, 0, 0), 0, 9);
+	put32(add_pcie(snapshot, bdf(0, 0, 0, 0), 0, 9), 0x10, 0xd000000c);
 	add_bridge(snapshot, bdf(0, 0, 1, 0), 4, 1, 4);
 	add_bridge(snapshot, bdf(0, 1, 0, 0), 5, 2, 4);
-	add_bridge(snapshot, bdf(0, 2, 0, 0), 6, 3, 3);
-	add_bridge(snapshot, bdf(0, 2, 1, 0), 6, 4, 4);
+	put16(add_bridge(snapshot, bdf(0, 2, 0, 0), 6, 3, 3), 0x22, 0xe7f0);
+	put16(add_bridge(snapshot, bdf(0, 2, 1, 0), 6, 4, 4), 0x20, 0xe800);
 	add_pcie(snapshot, bdf(0, 3, 0, 0), 0, 0);
-	add_pcie(snapshot, bdf(0, 4, 0, 0), 0, 0);
+	put32(add_pcie(snapshot, bdf(0, 4, 0, 0), 0, 0), 0x10, 0xe800000c);
 	return snapshot;
 }
 

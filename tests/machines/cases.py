@@ -379,3 +379,61 @@ case("hazards/mps-small-port", lambda: siblings(edit=lambda rp, p, *_: setattr(p
 case("hazards/address-width", lambda: siblings(c={"dma_mask_bits": 32}))
 case("hazards/address-width-enough", lambda: siblings(c={"dma_mask_bits": 46}))
 case("hazards/link-trained-down", lambda: siblings(p={"link": (4, 16, 1, 1)}))
+
+
+# Addresses that two claim.
+
+def covers(which, over, kind="pref"):
+    """The window of one node begins where that of another does."""
+    def edit(*nodes):
+        end = max(nodes[n].windows[kind][1] for n in (which, over))
+        nodes[which].windows[kind] = (nodes[over].windows[kind][0], end)
+    return edit
+
+
+def shut_and_covering(*nodes):
+    covers(DSP_C, DSP_P)(*nodes)
+    nodes[DSP_C].command = MASTER
+
+
+def edited(m, edit, *path):
+    """Edits the functions found at these places: root bus, then children."""
+    def find(place):
+        children = m.roots[place[0]].children
+        for i in place[1:]:
+            found, children = children[i], children[i].children
+        return found
+    edit(*map(find, path))
+    return m
+
+
+def third_port_off():
+    m = machine()
+    bus = root(m)
+    for _ in range(3):
+        port(bus).add(drive())
+    m.assign()
+    covers(2, 0)(*bus.children[1:])
+    bus.children[3].command = MASTER
+    return m
+
+
+def bar_cut_off():
+    """The OS tells that an integrated endpoint has a BAR, but not where."""
+    m = machine()
+    bus = root(m)
+    for _ in range(2):
+        port(bus).add(drive())
+    bus.add(fb.rc_endpoint(config_len=0x10))
+    return m.assign()
+
+
+case("claims/sibling-window", lambda: siblings(edit=covers(DSP_C, DSP_P)))
+case("claims/sibling-memory-off", lambda: siblings(edit=shut_and_covering))
+case("claims/third-port-memory-off", third_port_off)
+case("claims/client-leg", lambda: edited(
+    nested(False), covers(1, 0), (0, 1, 0, 0), (0, 1, 0, 1, 0, 1)))
+case("claims/root-port", lambda: edited(ports(), covers(1, 0), (0, 1), (0, 2)))
+case("claims/other-root-bus", lambda: edited(
+    sockets(LISTED, LISTED), covers(1, 0), (0, 1), (1, 1)))
+case("claims/bar-cut-off", bar_cut_off)

@@ -41,7 +41,8 @@ def main(args):
     if check:
         stale = {str(p.relative_to(root)) for d in ("data", "tests/data")
                  for p in (root / d).rglob("*.json")} - set(wanted)
-        stale -= {str(p.relative_to(root)) for p in root.glob("data/qemu-*.json")}
+        stale -= {str(p.relative_to(root)) for pattern in ("data/qemu-*.json", "data/sim/*.json")
+                  for p in root.glob(pattern)}
         for name in sorted(stale):
             print(f"{name}: nothing generates it")
         wrong += len(stale)

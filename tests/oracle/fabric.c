@@ -29,6 +29,7 @@
 
 struct window {
 	uint64_t base, size; /* of the prefetchable range */
+	uint32_t low, low_size;
 };
 
 /* How the parts of one machine turn out. */
@@ -39,6 +40,7 @@ struct fabric {
 	uint32_t domain;
 	unsigned int root_bus, last_bus;
 	bool records_roots, records_resources, has_ats, has_oddities;
+	bool shares_low;     /* all bridges have the same window below 4 GiB */
 	size_t short_config; /* 0: all 4096 bytes; else where configuration spaces may end */
 };
 
@@ -241,7 +243,8 @@ static void put_bars(struct fabric *fabric, struct snapshot_function *function, 
 
 	size = size < 0x1000 ? 0x1000 : size;
 	if (chance(fabric, 60)) {
-		base = 0x80000000u + below(fabric, 0x4000) * 0x10000u;
+		base = w.low + below(fabric, w.low_size / 0x10000) * 0x10000u;
+		base = chance(fabric, 5) ? 0x80000000u + below(fabric, 0x4000) * 0x10000u : base;
 		base = chance(fabric, 5) ? 0 : base;
 		put(function->config, 0x10, 4, base);
 		if (slots < 6 && base && chance(fabric, 30)) {
@@ -267,8 +270,11 @@ static void put_windows(struct fabric *fabric, uint8_t *config, struct window w)
 {
 	uint64_t limit = w.base + w.size - 1;
 
-	put(config, 0x20, 2, chance(fabric, 4) ? 0xfff0 : 0x8000);
-	put(config, 0x22, 2, chance(fabric, 4) ? 0x9ff0 : 0xbff0);
+	/* What firmware would not: beyond the window above. */
+	if (chance(fabric, 5))
+		limit += w.size;
+	put(config, 0x20, 2, chance(fabric, 4) ? 0xfff0 : w.low >> 16);
+	put(config, 0x22, 2, (w.low + (chance(fabric, 4) ? w.low_size / 2 : w.low_size) - 1) >> 16);
 	put(config, 0x24, 2, (w.base >> 16 & 0xfff0) | 1);
 	put(config, 0x26, 2, (limit >> 16 & 0xfff0) | 1);
 	put(config, 0x28, 4, w.base >> 32);
@@ -277,6 +283,10 @@ static void put_windows(struct fabric *fabric, uint8_t *config, struct window w)
 
 static struct window slice(struct fabric *fabric, struct window w)
 {
+	if (w.low_size >= 32 << 20 && !fabric->shares_low) {
+		w.low_size /= 4;
+		w.low += w.low_size * below(fabric, 4);
+	}
 	if (w.size < 64 << 20)
 		return w;
 	w.size /= 8;
@@ -431,9 +441,14 @@ static void add_root(struct fabric *fabric, unsigned int bus, unsigned int n)
 	static const uint32_t ids[] = { 0x80862020, 0x808609a2, 0x80862f00, 0x80864c43,
 		                        0x80867d1a, 0x80860b25, 0x80866f00, 0x1ae00042,
 		                        0x10de2f95, 0x1d171003, 0x1d171008, 0x10221480 };
-	struct window w = { 0x200000000000ull + ((uint64_t)n << 40), 1ull << 40 };
+	struct window w = { 0x200000000000ull + ((uint64_t)n << 40), 1ull << 40, 0x80000000u,
+		            0x40000000 };
 	uint32_t id = ids[below(fabric, 12)];
 
+	if (!fabric->shares_low) {
+		w.low_size /= 4;
+		w.low += n % 4 * w.low_size;
+	}
 	fabric->root_bus = fabric->last_bus = bus;
 	if (chance(fabric, 60)) {
 		unsigned int devfn = chance(fabric, 85) ? 0 : below(fabric, 16);
@@ -493,6 +508,7 @@ struct snapshot *random_fabric(uint64_t seed)
 	fabric.records_resources = chance(&fabric, 50);
 	fabric.has_ats = chance(&fabric, 40);
 	fabric.has_oddities = chance(&fabric, 50);
+	fabric.shares_low = chance(&fabric, 25);
 	fabric.short_config = (const size_t[]){ 0, 0, 0, 0, 0, 64, 256, 0x108 }[below(&fabric, 8)];
 	describe(&fabric);
 	roots = 1 + below(&fabric, 4);

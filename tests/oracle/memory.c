@@ -9,6 +9,7 @@
 struct memory {
 	bool captured, found;
 	uint64_t base, size; /* size 0: not known */
+	int bar;
 };
 
 /* A range of one BAR; false when there is none or it is I/O. */
@@ -79,6 +80,7 @@ static struct memory read_memory(const struct node *node)
 		}
 		this.base = bar.base;
 		this.size = bar.size;
+		this.bar = i;
 		if (bar.is_memory) {
 			if (!first.found)
 				first = this;
@@ -118,24 +120,54 @@ static bool in_range(struct memory m, uint64_t base, uint64_t limit)
 	return last >= m.base && m.base >= base && last <= limit;
 }
 
+/* The open windows of a bridge; UNKNOWN when its registers are not captured. */
+static int read_windows(const struct node *bridge, struct claim *ret)
+{
+	uint64_t from[2], to[2];
+	bool is_there[2];
+	int count = 0;
+
+	if (bridge->is_cardbus) {
+		for (size_t i = 0; i < 2; i++) {
+			int64_t base = node_read(bridge, 0x1c + 8 * i, 4);
+			int64_t limit = node_read(bridge, 0x20 + 8 * i, 4);
+
+			if (limit == UNKNOWN)
+				return UNKNOWN;
+			from[i] = (uint64_t)base / 0x1000 * 0x1000;
+			to[i] = (uint64_t)limit / 0x1000 * 0x1000 + 0xfff;
+			is_there[i] = limit;
+		}
+	} else {
+		int64_t upper = node_read(bridge, 0x2c, 4), lower = node_read(bridge, 0x28, 4);
+
+		if (upper == UNKNOWN)
+			return UNKNOWN;
+		for (size_t i = 0; i < 2; i++) {
+			from[i] = (uint64_t)node_read(bridge, 0x20 + 4 * i, 2);
+			to[i] = (uint64_t)node_read(bridge, 0x22 + 4 * i, 2);
+			is_there[i] = !i || from[i] || to[i];
+			if (i && (from[i] & 0xf) != 1)
+				upper = lower = 0;
+			from[i] = from[i] / 16 << 20 | (i ? (uint64_t)lower << 32 : 0);
+			to[i] = to[i] / 16 << 20 | 0xfffff | (i ? (uint64_t)upper << 32 : 0);
+		}
+	}
+	for (int i = 0; i < 2; i++)
+		if (is_there[i] && from[i] <= to[i])
+			ret[count++] = (struct claim){ from[i], to[i], 7 };
+	return count;
+}
+
 static bool outside_windows(const struct node *bridge, struct memory m)
 {
-	int64_t base = node_read(bridge, 0x20, 2), limit = node_read(bridge, 0x22, 2);
-	int64_t pbase = node_read(bridge, 0x24, 2), plimit = node_read(bridge, 0x26, 2);
-	int64_t high = node_read(bridge, 0x28, 4), phigh = node_read(bridge, 0x2c, 4);
-	uint64_t from, to;
+	struct claim windows[2];
+	int count = bridge->is_cardbus ? UNKNOWN : read_windows(bridge, windows);
 
-	if (phigh == UNKNOWN || bridge->is_cardbus)
-		return false;
-	from = (uint64_t)(base & 0xfff0) << 16;
-	to = (uint64_t)(limit & 0xfff0) << 16 | 0xfffff;
-	if (in_range(m, from, to))
-		return false;
-	if ((pbase & 0xf) != 1)
-		high = phigh = 0;
-	from = (uint64_t)high << 32 | (uint64_t)(pbase & 0xfff0) << 16;
-	to = (uint64_t)phigh << 32 | (uint64_t)(plimit & 0xfff0) << 16 | 0xfffff;
-	return !in_range(m, from, to);
+	for (int i = 0; i < count; i++)
+		if (in_range(m, windows[i].base, windows[i].limit))
+			return false;
+	return count != UNKNOWN;
 }
 
 static bool is_off(const struct node *node, int bit)
@@ -153,6 +185,100 @@ static bool decode_off(const struct node *provider)
 		return false;
 	control = node_read(provider->pf, (size_t)provider->pf->sriov + 8, 2);
 	return control != UNKNOWN && !(control & 8);
+}
+
+void naive_claim(struct node *node)
+{
+	int64_t header = node_read(node, 0x0e, 1);
+	bool is_hidden = header == UNKNOWN && !node->is_vf; /* it may be a bridge */
+	bool is_readable = true;
+	int windows;
+
+	if (node->is_dead)
+		return;
+	if (header != UNKNOWN && (header & 0x7f) > 1)
+		is_readable = false; /* nor has it any BAR that counts */
+	for (int i = 0; is_readable && i < BAR_COUNT(node); i++) {
+		struct bar bar = { 0 };
+
+		if ((node->is_vf && (!node->pf || node->pf->sriov <= 0)) ||
+		    !read_bar(node, i, &bar)) {
+			for (; i < BAR_COUNT(node); i++)
+				is_hidden |= recorded_size(node, i) > 0;
+			break;
+		}
+		if (bar.is_memory && bar.base && bar.size)
+			node->claims[node->claim_count++] =
+				(struct claim){ bar.base,
+				                bar.base + (bar.size - 1) < bar.base
+				                        ? UINT64_MAX
+				                        : bar.base + (bar.size - 1),
+				                i };
+		i += bar.is_64bit;
+	}
+	windows = node->is_bridge ? read_windows(node, node->claims + node->claim_count) : 0;
+	if ((windows == UNKNOWN || is_hidden) && !decode_off(node))
+		node->claims[node->claim_count++] = (struct claim){ 0, UINT64_MAX, 7 };
+	else if (windows != UNKNOWN)
+		node->claim_count += windows;
+	for (int i = 0; i < node->claim_count; i++)
+		node->claims[i].is_off = decode_off(node);
+}
+
+/* Beside @on, or on it but for BAR @bar; with @bar UNKNOWN whatever comes up from @on. */
+static bool is_claimed(const struct naive *naive, const struct node *on, int bar, struct memory m)
+{
+	uint64_t last = m.base + (m.size ? m.size - 1 : 0);
+
+	last = last < m.base ? UINT64_MAX : last;
+	for (size_t i = 0; i < naive->count; i++) {
+		const struct node *other = &naive->nodes[i];
+
+		if (other->parent != on->parent)
+			continue;
+		for (int j = 0; j < other->claim_count; j++) {
+			const struct claim *claim = &other->claims[j];
+
+			if (claim->is_off && bar != UNKNOWN)
+				continue;
+			if (!(other == on && claim->bar == bar) && claim->base <= last &&
+			    claim->limit >= m.base)
+				return true;
+		}
+	}
+	return false;
+}
+
+/* A bridge with Memory Space Enable off may still think that what is in its window is below it. */
+static bool is_kept(const struct node *bridge, struct memory m)
+{
+	uint64_t last = m.base + (m.size ? m.size - 1 : 0);
+	struct claim windows[2];
+	int count = bridge->is_dead || !is_off(bridge, 2) ? 0 : read_windows(bridge, windows);
+
+	last = last < m.base ? UINT64_MAX : last;
+	for (int i = 0; i < count; i++)
+		if (windows[i].base <= last && windows[i].limit >= m.base)
+			return true;
+	return false;
+}
+
+bool naive_claimed_twice(const struct naive *naive, const struct node *provider,
+                         const struct node *client, const struct node *common,
+                         const struct node *end)
+{
+	struct memory m = judged_memory(provider);
+
+	if (!m.found || !m.base)
+		return false;
+	for (const struct node *n = provider; n && n != end; n = n->parent)
+		if (is_claimed(naive, n, n == provider ? m.bar : 7, m))
+			return true;
+	/* Beside the divergence port it has been looked for. */
+	for (const struct node *n = client; n && n != common && n->parent != common; n = n->parent)
+		if (is_claimed(naive, n, UNKNOWN, m) || is_kept(n->parent, m))
+			return true;
+	return false;
 }
 
 /* Dead or not in D0; a VF with its PF. */

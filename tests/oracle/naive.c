@@ -345,7 +345,7 @@ struct p2pdma_route naive_pair(const struct naive *naive, size_t provider_index,
 	const struct node *client = &naive->nodes[client_index];
 	struct p2pdma_route route = { 0 };
 	int distance, first, second;
-	bool is_near;
+	bool is_near, is_near_request;
 	const struct node *common = common_node(provider, client, &distance);
 
 	kernel_verdict(naive, provider, client, &route);
@@ -357,7 +357,8 @@ struct p2pdma_route naive_pair(const struct naive *naive, size_t provider_index,
 	first = first > second ? first : second;
 	route.read = (uint8_t)virtual_verdict(naive, first, provider, client);
 	route.stops = (uint8_t)naive_stops(provider, client, common, route);
-	is_near = route.request == P2PDMA_TURN_DIRECT && route.completion == P2PDMA_TURN_DIRECT;
+	is_near_request = route.request == P2PDMA_TURN_DIRECT;
+	is_near = is_near_request && route.completion == P2PDMA_TURN_DIRECT;
 	if (provider == client)
 		return route;
 	if (provider->is_bridge || client->is_bridge) {
@@ -372,5 +373,7 @@ struct p2pdma_route naive_pair(const struct naive *naive, size_t provider_index,
 		if (route.read < P2PDMA_VERDICT_UNKNOWN)
 			route.read = P2PDMA_VERDICT_UNKNOWN;
 	}
+	if (naive_claimed_twice(naive, provider, client, common, is_near_request ? common : NULL))
+		route.write = route.read = P2PDMA_VERDICT_UNKNOWN;
 	return route;
 }

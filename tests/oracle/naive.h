@@ -25,6 +25,13 @@
 #define EC 0x20
 #define DT 0x40
 
+/* Addresses that a function answers to; @bar 7: those of a bridge's window, or not captured. */
+struct claim {
+	uint64_t base, limit;
+	int bar;
+	bool is_off; /* by Memory Space Enable, which is for what comes from above */
+};
+
 struct bus {
 	uint32_t domain;
 	uint8_t number;
@@ -63,6 +70,8 @@ struct node {
 	int sriov;      /* offset of the SR-IOV capability, 0 none, BROKEN */
 	int kernel_acs; /* the word at +6, 0 when there is no capability */
 	struct acs acs; /* as the wire obeys it */
+	int claim_count;
+	struct claim claims[9];
 };
 
 struct naive {
@@ -94,6 +103,14 @@ bool naive_refuses_reads(const struct bus *bus);
 int naive_stops(const struct node *provider, const struct node *client, const struct node *common,
                 struct p2pdma_route route);
 bool naive_memory_unknown(const struct node *provider);
+void naive_claim(struct node *node);
+/*
+ * Does somebody beside the way claim the provider's BAR, or may?  Requests do not go beyond @end
+ * (NULL: they do go to the root complex); @common of both.
+ */
+bool naive_claimed_twice(const struct naive *naive, const struct node *provider,
+                         const struct node *client, const struct node *common,
+                         const struct node *end);
 
 /* naive.c: indices are those of the snapshot */
 struct p2pdma_route naive_pair(const struct naive *naive, size_t provider, size_t client);
@@ -117,6 +134,8 @@ enum reach {
 	REACH_ENHANCED_ALLOCATION,
 	REACH_WIDTH_TRANSLATED,
 	REACH_HALF_LISTED,
+	REACH_CLAIMED_TWICE,
+	REACH_CLAIMED_ON_CLIENT_LEG,
 	REACH_COUNT
 };
 extern const char *const reach_names[REACH_COUNT];

@@ -395,6 +395,8 @@ struct naive *naive_new(const struct snapshot *snapshot, const struct p2pdma_rou
 		naive->nodes[i].root_missing =
 			naive->nodes[i].root->missing || (top->is_vf && !top->pf);
 	}
+	for (size_t i = 0; i < naive->count; i++)
+		naive_claim(&naive->nodes[i]);
 	naive->profile = opts && opts->profile.major ? opts->profile : profile_of(snapshot->kernel);
 	naive->cpu = opts ? opts->cpu : P2PDMA_CPU_AUTO;
 	if (naive->cpu == P2PDMA_CPU_AUTO)

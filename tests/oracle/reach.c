@@ -20,6 +20,8 @@ const char *const reach_names[REACH_COUNT] = {
 	[REACH_ENHANCED_ALLOCATION] = "enhanced-allocation",
 	[REACH_WIDTH_TRANSLATED] = "width-translated",
 	[REACH_HALF_LISTED] = "half-listed",
+	[REACH_CLAIMED_TWICE] = "claimed-twice",
+	[REACH_CLAIMED_ON_CLIENT_LEG] = "claimed-on-client-leg",
 };
 
 static bool is_whole(const struct node *node)
@@ -123,6 +125,14 @@ unsigned int naive_reach(const struct naive *naive, size_t provider_index, size_
 	if (naive->virtual_machine == 2 && provider->subsystem == 0x11001af4 &&
 	    route.write < P2PDMA_VERDICT_UNKNOWN)
 		mask |= 1u << REACH_QEMU;
+	if (route.write == P2PDMA_VERDICT_UNKNOWN && route.request == P2PDMA_TURN_DIRECT &&
+	    !naive->virtual_machine) {
+		/* Beside the provider, or only on the client's leg. */
+		if (naive_claimed_twice(naive, provider, provider, common, common))
+			mask |= 1u << REACH_CLAIMED_TWICE;
+		else if (naive_claimed_twice(naive, provider, client, common, common))
+			mask |= 1u << REACH_CLAIMED_ON_CLIENT_LEG;
+	}
 	if (node_capability(provider, 0x14) > 0 && naive_memory_unknown(provider))
 		mask |= 1u << REACH_ENHANCED_ALLOCATION;
 	if (!common && route.map_type == P2PDMA_MAP_NOT_SUPPORTED &&
