@@ -71,9 +71,14 @@ int p2pdma_device_config_read(const struct p2pdma_device *device, size_t offset,
                               void *ret_bytes)
 {
 	const struct snapshot_function *function = device->function;
+	struct backend *backend = device->machine->backend;
+	int r;
 
 	if (offset > SNAPSHOT_CONFIG_SIZE || length > SNAPSHOT_CONFIG_SIZE - offset)
 		return -EINVAL;
+	r = backend->ops.config_read(backend->private, function->bdf, offset, length, ret_bytes);
+	if (r != -EOPNOTSUPP)
+		return r;
 	if (offset + length > function->config_len)
 		return -ENODATA;
 	if (length)

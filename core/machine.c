@@ -8,40 +8,29 @@
 #include "machine.h"
 #include "report.h"
 #include "topology.h"
+#include <p2pdma/sim.h>
 
-static int default_open(const char *args, struct p2pdma_error *err, void **ret_private,
-                        struct snapshot **ret_snapshot)
+static struct backend *backend_new(void)
 {
-	(void)args, (void)ret_private, (void)ret_snapshot;
-	return report(err, -EOPNOTSUPP, "this kind of machine cannot be opened");
+	struct backend *backend = calloc(1, sizeof(*backend));
+
+	if (backend)
+		backend->references = 1;
+	return backend;
 }
 
-static void default_close(void *private)
+static void backend_put(struct backend *backend)
 {
-	(void)private;
+	if (atomic_fetch_sub(&backend->references, 1) > 1)
+		return;
+	backend->ops.close(backend->private);
+	free(backend->models);
+	free(backend);
 }
 
-static int default_resolve(void *private, const char *path, struct p2pdma_bdf *ret_bdf)
-{
-	(void)private, (void)path, (void)ret_bdf;
-	return -EOPNOTSUPP;
-}
-
-/* What an unset op answers, so that nobody tests for NULL. */
-static struct machine_ops with_defaults(const struct machine_ops *ops)
-{
-	struct machine_ops full = *ops;
-
-	full.open = ops->open ? ops->open : default_open;
-	full.close = ops->close ? ops->close : default_close;
-	full.resolve = ops->resolve ? ops->resolve : default_resolve;
-	return full;
-}
-
-static const struct machine_ops no_ops;
-
-int machine_from_snapshot(struct snapshot *snapshot, const char *source,
-                          struct p2pdma_machine **ret_machine)
+/* Takes over @snapshot and a reference to @backend; on failure they stay the caller's. */
+static int machine_new(struct backend *backend, struct snapshot *snapshot, const char *source,
+                       struct p2pdma_machine **ret_machine)
 {
 	struct p2pdma_machine *machine;
 	int r = -ENOMEM;
@@ -51,7 +40,7 @@ int machine_from_snapshot(struct snapshot *snapshot, const char *source,
 	machine = calloc(1, sizeof(*machine));
 	if (!machine)
 		return -ENOMEM;
-	machine->ops = with_defaults(&no_ops);
+	machine->backend = backend;
 	machine->snapshot = snapshot;
 	machine->source = strdup(source);
 	if (machine->source)
@@ -65,52 +54,117 @@ int machine_from_snapshot(struct snapshot *snapshot, const char *source,
 	return 0;
 }
 
-static const struct machine_ops *find_kind(const char *spec, size_t length)
+int machine_from_snapshot(struct snapshot *snapshot, const char *source,
+                          struct p2pdma_machine **ret_machine)
 {
-	for (size_t i = 0; machine_registry[i]; i++)
-		if (strlen(machine_registry[i]->kind) == length &&
-		    !strncmp(machine_registry[i]->kind, spec, length))
-			return machine_registry[i];
-	return NULL;
+	static const struct machine_ops no_ops;
+	struct backend *backend = backend_new();
+	int r;
+
+	if (!backend)
+		return -ENOMEM;
+	backend->ops = machine_with_defaults(&no_ops);
+	r = machine_new(backend, snapshot, source, ret_machine);
+	if (r)
+		backend_put(backend);
+	return r;
+}
+
+/* As machine_new(), but both are released on failure. */
+static int finish_open(struct backend *backend, struct snapshot *snapshot, const char *source,
+                       struct p2pdma_error *err, struct p2pdma_machine **ret_machine)
+{
+	int r = machine_new(backend, snapshot, source, ret_machine);
+
+	if (!r)
+		return 0;
+	snapshot_free(snapshot);
+	backend_put(backend);
+	return report(err, r, "%.200s: %s", source,
+	              r == -ENODEV ? "the machine has no PCI function" : strerror(-r));
+}
+
+/* Takes over @models, NULL-terminated or NULL. */
+static int open_spec(const char *spec, const struct p2pdma_model **models, struct p2pdma_error *err,
+                     struct p2pdma_machine **ret_machine)
+{
+	struct backend *backend = backend_new();
+	struct machine_opened opened = { .private = NULL };
+	const char *args;
+	int r;
+
+	if (!backend)
+		r = report(err, -ENOMEM, "%.200s: %s", spec, strerror(ENOMEM));
+	else if (!machine_find(spec, &backend->ops, &args))
+		r = report(err, -EINVAL,
+		           "%.200s: no such machine; use live:, live:root=DIR, capture:FILE, "
+		           "sim:FILE or fault:SPEC,MACHINE",
+		           spec);
+	else
+		r = backend->ops.open(args, models, err, &opened);
+	if (r) {
+		free(backend);
+		free(models);
+		return r;
+	}
+	backend->private = opened.private;
+	backend->caps = opened.caps;
+	backend->models = models;
+	return finish_open(backend, opened.snapshot, spec, err, ret_machine);
 }
 
 int p2pdma_machine_open(const char *spec, struct p2pdma_error *err,
                         struct p2pdma_machine **ret_machine)
 {
-	size_t length = strcspn(spec, ":");
-	const struct machine_ops *row = find_kind(spec, length);
-	struct p2pdma_machine *machine;
-	struct snapshot *snapshot;
-	struct machine_ops ops;
-	void *private = NULL;
+	return open_spec(spec, NULL, err, ret_machine);
+}
+
+int p2pdma_sim_open(const char *file, const struct p2pdma_model *const *models, size_t count,
+                    struct p2pdma_error *err, struct p2pdma_machine **ret_machine)
+{
+	static const char kind[] = "sim:";
+	size_t length = strlen(file) + 1;
+	char *spec = malloc(sizeof(kind) - 1 + length);
+	const struct p2pdma_model **own = calloc(count + 1, sizeof(*own));
 	int r;
 
-	if (!row || spec[length] != ':')
-		return report(err, -EINVAL,
-		              "%.200s: no such machine; use live:, live:root=DIR or capture:FILE",
-		              spec);
-	ops = with_defaults(row);
-	r = ops.open(spec + length + 1, err, &private, &snapshot);
+	if (!spec || !own) {
+		free(spec);
+		free(own);
+		return report(err, -ENOMEM, "sim:%.200s: %s", file, strerror(ENOMEM));
+	}
+	memcpy(spec, kind, sizeof(kind) - 1);
+	memcpy(spec + sizeof(kind) - 1, file, length);
+	if (count)
+		memcpy(own, models, count * sizeof(*own));
+	r = open_spec(spec, own, err, ret_machine);
+	free(spec);
+	return r;
+}
+
+int p2pdma_machine_refresh(const struct p2pdma_machine *machine, struct p2pdma_error *err,
+                           struct p2pdma_machine **ret_machine)
+{
+	struct backend *backend = machine->backend;
+	struct snapshot *snapshot;
+	int r = backend->ops.snapshot(backend->private, err, &snapshot);
+
 	if (r)
 		return r;
-	r = machine_from_snapshot(snapshot, spec, &machine);
-	if (r) {
-		snapshot_free(snapshot);
-		ops.close(private);
-		return report(err, r, "%.200s: %s", spec,
-		              r == -ENODEV ? "the machine has no PCI function" : strerror(-r));
-	}
-	machine->ops = ops;
-	machine->ops_private = private;
-	*ret_machine = machine;
-	return 0;
+	atomic_fetch_add(&backend->references, 1);
+	return finish_open(backend, snapshot, machine->source, err, ret_machine);
+}
+
+int p2pdma_machine_sim(const struct p2pdma_machine *machine, struct p2pdma_sim **ret_sim)
+{
+	return machine->backend->ops.simulation(machine->backend->private, ret_sim);
 }
 
 struct p2pdma_machine *p2pdma_machine_close(struct p2pdma_machine *machine)
 {
 	if (!machine)
 		return NULL;
-	machine->ops.close(machine->ops_private);
+	backend_put(machine->backend);
 	topology_done(machine);
 	snapshot_free(machine->snapshot);
 	free(machine->source);
@@ -128,7 +182,7 @@ unsigned int p2pdma_machine_caps(const struct p2pdma_machine *machine)
 		if (machine->devices[i].function->config_len > 256)
 			caps |= P2PDMA_CAP_EXT_CONFIG;
 	}
-	return caps;
+	return caps | machine->backend->caps;
 }
 
 int p2pdma_machine_get_info(const struct p2pdma_machine *machine,
@@ -170,6 +224,7 @@ int p2pdma_machine_find(const struct p2pdma_machine *machine, struct p2pdma_bdf 
 	*ret_device = device;
 	return 0;
 }
+
 int p2pdma_machine_dump(const struct p2pdma_machine *machine, unsigned int flags, char **ret_text)
 {
 	if (flags & ~(unsigned int)P2PDMA_DUMP_REDACT)

@@ -123,7 +123,7 @@ int p2pdma_machine_resolve(const struct p2pdma_machine *machine, const char *nam
 		*ret_device = device;
 		return 0;
 	}
-	if (!machine->ops.resolve(machine->ops_private, name, &bdf))
+	if (!machine->backend->ops.resolve(machine->backend->private, name, &bdf))
 		device = topology_find(machine, bdf);
 	if (!device && *name == '/')
 		device = climb_path(machine, name);

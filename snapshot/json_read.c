@@ -380,34 +380,52 @@ static json_t *load(const char *text, size_t length, json_error_t *ret_error)
 	return root;
 }
 
-int snapshot_read_json(const char *text, size_t length, const char *name, struct p2pdma_error *err,
+int snapshot_parse_json(const char *text, size_t length, const char *name, const char *expected,
+                        struct p2pdma_error *err, struct json_t **ret_root)
+{
+	json_error_t error;
+	json_t *root;
+
+	if (count_values(text, length) > MOST_VALUES)
+		return report(err, -E2BIG, "%.200s: more than %u values: no machine", name,
+		              MOST_VALUES);
+	root = load(text, length, &error);
+	if (!root && !*error.text)
+		return report(err, -ENOMEM, "%.200s: out of memory", name);
+	if (!root)
+		return report(err, -EPROTO, "%.200s:%d:%d: %.160s; expected %s", name, error.line,
+		              error.column, error.text, expected);
+	*ret_root = root;
+	return 0;
+}
+
+int snapshot_from_json(const struct json_t *root, const char *name, struct p2pdma_error *err,
                        struct snapshot **ret_snapshot)
 {
 	struct place place = { .file = name, .err = err, .function = SIZE_MAX };
-	struct snapshot *snapshot;
-	json_error_t error;
-	json_t *root;
-	int r;
+	struct snapshot *snapshot = snapshot_new();
+	int r = snapshot ? read_root(&place, root, snapshot) : out_of_memory(&place);
 
-	if (count_values(text, length) > MOST_VALUES)
-		return report(err, -E2BIG, "%.200s: more than %u values: no capture of one machine",
-		              name, MOST_VALUES);
-	root = load(text, length, &error);
-	if (!root && !*error.text)
-		return out_of_memory(&place);
-	if (!root)
-		return report(err, -EPROTO,
-		              "%.200s:%d:%d: %.160s; expected a JSON capture by `p2pdma dump`",
-		              name, error.line, error.column, error.text);
-	snapshot = snapshot_new();
-	r = snapshot ? read_root(&place, root, snapshot) : out_of_memory(&place);
-	json_decref(root);
 	if (r) {
 		snapshot_free(snapshot);
 		return r;
 	}
 	*ret_snapshot = snapshot;
 	return 0;
+}
+
+int snapshot_read_json(const char *text, size_t length, const char *name, struct p2pdma_error *err,
+                       struct snapshot **ret_snapshot)
+{
+	json_t *root;
+	int r = snapshot_parse_json(text, length, name, "a JSON capture by `p2pdma dump`", err,
+	                            &root);
+
+	if (r)
+		return r;
+	r = snapshot_from_json(root, name, err, ret_snapshot);
+	json_decref(root);
+	return r;
 }
 
 int snapshot_read_text(const char *text, size_t length, const char *name, struct p2pdma_error *err,

@@ -2,8 +2,12 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "report.h"
 #include "snapshot.h"
+
+#define FIRST_SIZE (1u << 20)
 
 struct snapshot *snapshot_new(void)
 {
@@ -134,4 +138,52 @@ void snapshot_finish(struct snapshot *snapshot)
 	if (snapshot->function_count)
 		qsort(snapshot->functions, snapshot->function_count, sizeof(*snapshot->functions),
 		      compare_functions);
+}
+
+const struct snapshot_function *snapshot_find(const struct snapshot *snapshot,
+                                              struct p2pdma_bdf bdf)
+{
+	const struct snapshot_function key = { .bdf = bdf };
+
+	return snapshot->function_count
+	               ? bsearch(&key, snapshot->functions, snapshot->function_count, sizeof(key),
+	                         compare_functions)
+	               : NULL;
+}
+
+int snapshot_read_input(int fd, const char *name, struct p2pdma_error *err, char **ret_text,
+                        size_t *ret_length)
+{
+	size_t size = FIRST_SIZE, length = 0;
+	char *text = malloc(size + 1), *larger;
+	int r = text ? 0 : -ENOMEM;
+
+	while (!r) {
+		ssize_t n = read(fd, text + length, size - length);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			r = -errno;
+		if (n <= 0)
+			break;
+		length += (size_t)n;
+		if (length < size)
+			continue;
+		larger = size < SNAPSHOT_MAX_INPUT ? realloc(text, 2 * size + 1) : NULL;
+		if (!larger)
+			r = size < SNAPSHOT_MAX_INPUT ? -ENOMEM : -E2BIG;
+		else
+			text = larger;
+		size *= 2;
+	}
+	if (r) {
+		free(text);
+		return report(err, r, "%.200s: %s", name,
+		              r == -E2BIG ? "larger than 512 MiB: no machine" : strerror(-r));
+	}
+	text[length] = '\0';
+	*ret_text = text;
+	*ret_length = length;
+	return 0;
 }

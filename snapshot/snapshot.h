@@ -86,6 +86,10 @@ int snapshot_add(struct snapshot *snapshot, struct p2pdma_bdf bdf, bool *ret_new
 /* Sorts the functions once all are added.  Every reader ends with it. */
 void snapshot_finish(struct snapshot *snapshot);
 
+/* After snapshot_finish(); NULL: it has no such function. */
+const struct snapshot_function *snapshot_find(const struct snapshot *snapshot,
+                                              struct p2pdma_bdf bdf);
+
 /*
  * Readers.  @name is what error texts call the input ("FILE" or "standard input").  Each returns 0,
  * -EPROTO (not this format, or broken; err says line and expectation), -ENODEV (no function in it),
@@ -99,6 +103,16 @@ int snapshot_read_json(const char *text, size_t length, const char *name, struct
 int snapshot_read_text(const char *text, size_t length, const char *name, struct p2pdma_error *err,
                        struct snapshot **ret_snapshot);
 int snapshot_read_sysfs(const char *root, struct p2pdma_error *err, struct snapshot **ret_snapshot);
+
+/* What capture: and sim: share.  All of a file or pipe, with a NUL behind it; -E2BIG, -ENOMEM. */
+int snapshot_read_input(int fd, const char *name, struct p2pdma_error *err, char **ret_text,
+                        size_t *ret_length);
+/* The two halves of snapshot_read_json(); @expected is what the first one's error asks for. */
+struct json_t;
+int snapshot_parse_json(const char *text, size_t length, const char *name, const char *expected,
+                        struct p2pdma_error *err, struct json_t **ret_root);
+int snapshot_from_json(const struct json_t *root, const char *name, struct p2pdma_error *err,
+                       struct snapshot **ret_snapshot);
 
 /* The writer: one JSON text, reproducible.  flags: enum p2pdma_dump_flags. */
 int snapshot_write_json(const struct snapshot *snapshot, unsigned int flags, char **ret_text);

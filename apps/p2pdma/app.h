@@ -19,11 +19,20 @@ enum exit_code {
 	EXIT_INPUT = 4,
 };
 
+#define MOST_FLOWS 1024
+#define MOST_SETS  1024
+
 struct app {
 	/* What the command line asked for. */
 	const char *verb;
 	const char *machine_spec;
 	const char *output;
+	const char *bytes;
+	const char *trace;
+	size_t flow_count;
+	const char *flows[MOST_FLOWS];
+	size_t set_count;
+	const char *sets[MOST_SETS];
 	struct p2pdma_routes_opts routes_opts;
 	enum p2pdma_op op;
 	bool is_json;
@@ -46,6 +55,8 @@ int verb_check(struct app *app);
 int verb_dump(struct app *app);
 int verb_find(struct app *app);
 int verb_matrix(struct app *app);
+int verb_sim_check(struct app *app);
+int verb_sim_run(struct app *app);
 int verb_tree(struct app *app);
 
 /* main.c: a line on standard error after the program's name; returns @code. */
@@ -65,6 +76,7 @@ void select_done(struct selection *selection);
 
 /* text.c: the words for the library's enums, as text output and JSON print them. */
 #define BDF_TEXT 24
+const char *address_text(struct p2pdma_bdf bdf, char text[BDF_TEXT]);
 const char *bdf_text(const struct p2pdma_device *device, char text[BDF_TEXT]); /* with domain */
 const char *short_bdf_text(const struct p2pdma_device *device,
                            char text[BDF_TEXT]); /* without 0000: */
@@ -112,6 +124,8 @@ void print_heading(const struct app *app);
 void print_kernel_note(const struct app *app);
 /* "Linux 6.12 (recorded)" */
 const char *profile_text(const struct app *app, char *text, size_t size);
+/* One IOMMU mode if all functions agree. */
+const char *machine_iommu(const struct app *app);
 /* How to see more, when ACS was out of reach; NULL when it was not. */
 const char *privilege_hint(const struct app *app);
 

@@ -28,8 +28,7 @@ static const char *cpu_rule(const struct app *app)
 	return words[app->routes_info.cpu];
 }
 
-/* One IOMMU mode if all functions agree. */
-static const char *machine_iommu(const struct app *app)
+const char *machine_iommu(const struct app *app)
 {
 	struct p2pdma_device_info info = { .size = sizeof(info) };
 	enum p2pdma_iommu first = P2PDMA_IOMMU_UNKNOWN;

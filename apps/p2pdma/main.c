@@ -14,23 +14,31 @@
 
 #include "app.h"
 
+#define VERBS "check, matrix, find, tree, dump, sim check or sim run"
+
 static const struct verb {
 	const char *name;
 	int (*run)(struct app *app);
 	bool judges;
+	bool is_simulated; /* its first argument is the file of a simulated machine */
 	int fewest_arguments;
 	int most_arguments;
 	const char *options; /* of long_options, beside those that every verb takes */
 	const char *arguments;
 	const char *summary;
 } verbs[] = {
-	{ "check", verb_check, true, 2, -1, "pcOjv", "PROVIDER CLIENT...",
+	{ "check", verb_check, true, false, 2, -1, "pcOjv", "PROVIDER CLIENT...",
 	  "can each client reach the provider's memory, and if not, what stops it" },
-	{ "matrix", verb_matrix, true, 0, -1, "pcOja", "[DEVICE...]", "the verdict for all pairs" },
-	{ "find", verb_find, true, 1, -1, "pcOjvf", "CLIENT...",
+	{ "matrix", verb_matrix, true, false, 0, -1, "pcOja", "[DEVICE...]",
+	  "the verdict for all pairs" },
+	{ "find", verb_find, true, false, 1, -1, "pcOjvf", "CLIENT...",
 	  "providers that all clients reach, best first" },
-	{ "tree", verb_tree, false, 0, 0, "j", "", "the fabric: links, ACS, groups, BARs" },
-	{ "dump", verb_dump, false, 0, 0, "jor", "", "write this machine as a capture" },
+	{ "tree", verb_tree, false, false, 0, 0, "j", "", "the fabric: links, ACS, groups, BARs" },
+	{ "dump", verb_dump, false, false, 0, 0, "jor", "", "write this machine as a capture" },
+	{ "sim check", verb_sim_check, false, true, 1, 1, "", "FILE",
+	  "what a simulated machine is" },
+	{ "sim run", verb_sim_run, false, true, 1, 1, "jFbtS", "FILE --flow FLOW...",
+	  "streams of DMA on a simulated machine" },
 };
 
 static const struct option long_options[] = {
@@ -40,6 +48,8 @@ static const struct option long_options[] = {
 	{ "all", no_argument, NULL, 'a' },           { "for", required_argument, NULL, 'f' },
 	{ "output", required_argument, NULL, 'o' },  { "redact", no_argument, NULL, 'r' },
 	{ "color", required_argument, NULL, 'C' },   { "help", no_argument, NULL, 'h' },
+	{ "flow", required_argument, NULL, 'F' },    { "bytes", required_argument, NULL, 'b' },
+	{ "trace", required_argument, NULL, 't' },   { "set", required_argument, NULL, 'S' },
 	{ "version", no_argument, NULL, 'V' },       { NULL, 0, NULL, 0 },
 };
 
@@ -61,11 +71,12 @@ static void print_usage(const struct verb *only)
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
 		if (only && only != &verbs[i])
 			continue;
-		printf("  p2pdma %-6s %-19s %s\n", verbs[i].name, verbs[i].arguments,
+		printf("  p2pdma %-9s %-19s %s\n", verbs[i].name, verbs[i].arguments,
 		       verbs[i].summary);
 	}
 	fputs("\n"
-	      "  -M, --machine MACHINE   live: (default), live:root=DIR, capture:FILE, capture:-\n"
+	      "  -M, --machine MACHINE   live: (default), live:root=DIR, capture:FILE, capture:-,\n"
+	      "                          sim:FILE\n"
 	      "      --profile linux-X.Y kernel whose verdict is given (6.0 or later)\n"
 	      "      --cpu auto|amd-zen|other\n"
 	      "      --op read|write|both\n"
@@ -75,12 +86,20 @@ static void print_usage(const struct verb *only)
 	      "      --for kernel        find: in the order of the kernel\n"
 	      "  -o, --output FILE       dump: where to\n"
 	      "      --redact            dump: without serial numbers and names\n"
+	      "      --flow from=DEVICE,to=DEVICE|dram,op=read|write[,size=4096][,depth=32]\n"
+	      "             [,translated=yes]\n"
+	      "                          sim run: one stream of DMA, as often as wanted\n"
+	      "      --bytes N           sim run: of each flow, such as 64M\n"
+	      "      --trace FILE        sim run: every TLP\n"
+	      "      --set DEVICE,OFFSET.WIDTH=VALUE\n"
+	      "                          sim run: a register before it, as often as wanted\n"
 	      "      --color auto|always|never\n"
 	      "  -h, --help   --version\n"
 	      "\n"
 	      "A device: 0000:03:00.0, 03:00.0, /dev/nvme0n1, eth0, a path below /sys, or lspci's\n"
 	      "patterns 3:, *:00.0 and 10de:*.  Exit codes of check and find: 0 yes, 1 no, 2 unknown;\n"
-	      "3 usage, 4 unreadable input.  The whole story: man p2pdma\n",
+	      "of sim run: 0 all arrived, 1 not; of all: 3 usage, 4 unreadable input.\n"
+	      "The whole story: man p2pdma\n",
 	      stdout);
 }
 
@@ -179,6 +198,22 @@ static int set_option(struct app *app, int option, const char *value)
 	case 'o':
 		app->output = value;
 		return 0;
+	case 'F':
+		if (app->flow_count == MOST_FLOWS)
+			return complain(EXIT_USAGE, "--flow: more than %d", MOST_FLOWS);
+		app->flows[app->flow_count++] = value;
+		return 0;
+	case 'S':
+		if (app->set_count == MOST_SETS)
+			return complain(EXIT_USAGE, "--set: more than %d", MOST_SETS);
+		app->sets[app->set_count++] = value;
+		return 0;
+	case 'b':
+		app->bytes = value;
+		return 0;
+	case 't':
+		app->trace = value;
+		return 0;
 	case 'C':
 		return set_color(app, value);
 	default: /* getopt has complained */
@@ -186,20 +221,40 @@ static int set_option(struct app *app, int option, const char *value)
 	}
 }
 
-static const struct verb *find_verb(const char *name)
+/* One word, or two; @ret_words of them. */
+static const struct verb *find_verb(int count, char **words, int *ret_words)
 {
-	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
-		if (!strcmp(verbs[i].name, name))
-			return &verbs[i];
+	for (size_t i = 0; count && i < sizeof(verbs) / sizeof(verbs[0]); i++) {
+		const char *name = verbs[i].name, *second = strchr(name, ' ');
+		size_t length = strcspn(name, " ");
+
+		if (strncmp(words[0], name, length) != 0 || words[0][length])
+			continue;
+		if (second && (count < 2 || strcmp(words[1], second + 1) != 0))
+			continue;
+		*ret_words = second ? 2 : 1;
+		return &verbs[i];
+	}
 	return NULL;
+}
+
+static void complain_of_verb(int count, char **words)
+{
+	if (!count)
+		complain(EXIT_USAGE, "expected a verb: " VERBS);
+	else if (strcmp(words[0], "sim") != 0)
+		complain(EXIT_USAGE, "%s: no such verb; expected " VERBS, words[0]);
+	else
+		complain(EXIT_USAGE, "sim%s%s: no such verb; expected sim check or sim run",
+		         count > 1 ? " " : "", count > 1 ? words[1] : "");
 }
 
 /* Nothing that was typed is silently without effect. */
 static int check_options(const struct verb *verb, const char *seen)
 {
 	for (const struct option *option = long_options; option->name; option++)
-		if (strchr(seen, option->val) && !strchr("MC", option->val) &&
-		    !strchr(verb->options, option->val))
+		if (strchr(seen, option->val) && !strchr(verb->options, option->val) &&
+		    option->val != 'C' && (option->val != 'M' || verb->is_simulated))
 			return complain(EXIT_USAGE, "%s has no use for --%s", verb->name,
 			                option->name);
 	return 0;
@@ -267,7 +322,8 @@ int main(int argc, char **argv)
 	static char name[] = "p2pdma"; /* getopt's messages begin with it, as complain()'s do */
 	char seen[sizeof(long_options) / sizeof(long_options[0]) + 1] = "";
 	bool wants_help = false;
-	int option, code;
+	int option, code, words = 0;
+	char *spec = NULL;
 
 	if (argc)
 		argv[0] = name;
@@ -289,28 +345,31 @@ int main(int argc, char **argv)
 		if (!strchr(seen, option))
 			seen[strlen(seen)] = (char)option;
 	}
-	verb = optind < argc ? find_verb(argv[optind]) : NULL;
+	verb = find_verb(argc - optind, argv + optind, &words);
 	if (wants_help) {
 		print_usage(verb);
 		return finish_output(0);
 	}
 	if (!verb) {
-		if (optind < argc)
-			complain(EXIT_USAGE,
-			         "%s: no such verb; expected check, matrix, find, tree or dump",
-			         argv[optind]);
-		else
-			complain(EXIT_USAGE, "expected a verb: check, matrix, find, tree or dump");
+		complain_of_verb(argc - optind, argv + optind);
 		return usage_error();
 	}
 	app.verb = verb->name;
-	app.arguments = argv + optind + 1;
-	app.argument_count = argc - optind - 1;
+	app.arguments = argv + optind + words;
+	app.argument_count = argc - optind - words;
 	if (check_options(verb, seen) || check_arguments(verb, app.argument_count))
 		return usage_error();
+	if (verb->is_simulated) {
+		bool has_prefix = !strncmp(app.arguments[0], "sim:", 4);
+
+		if (asprintf(&spec, "%s%s", has_prefix ? "" : "sim:", app.arguments[0]) < 0)
+			return complain(EXIT_INPUT, "out of memory");
+		app.machine_spec = spec;
+	}
 	code = finish_output(run(&app, verb));
 	p2pdma_routes_free(app.routes);
 	p2pdma_machine_close(app.machine);
 	names_done();
+	free(spec);
 	return code;
 }

@@ -18,13 +18,16 @@ static struct p2pdma_bdf bdf_of(const struct p2pdma_device *device)
 	return info.bdf;
 }
 
-const char *bdf_text(const struct p2pdma_device *device, char text[BDF_TEXT])
+const char *address_text(struct p2pdma_bdf bdf, char text[BDF_TEXT])
 {
-	struct p2pdma_bdf bdf = bdf_of(device);
-
 	snprintf(text, BDF_TEXT, "%04x:%02x:%02x.%x", bdf.domain, bdf.bus, bdf.devfn >> 3,
 	         bdf.devfn & 7);
 	return text;
+}
+
+const char *bdf_text(const struct p2pdma_device *device, char text[BDF_TEXT])
+{
+	return address_text(bdf_of(device), text);
 }
 
 const char *short_bdf_text(const struct p2pdma_device *device, char text[BDF_TEXT])

@@ -14,6 +14,8 @@
 #ifndef TOPOLOGY_H
 #define TOPOLOGY_H
 
+#include <stdatomic.h>
+
 #include "machine_ops.h"
 #include "pcicap.h"
 #include "snapshot.h"
@@ -53,11 +55,20 @@ struct topology_root {
 	bool is_missing;      /* the top of the tree was not captured: the true root is elsewhere */
 };
 
+/* A machine itself, shared by all pictures of it. */
+struct backend {
+	struct machine_ops ops; /* all set */
+	void *private;
+	unsigned int caps; /* beside those that the snapshot tells */
+	atomic_uint references;
+	const struct p2pdma_model **models; /* the caller's, for as long as it runs; or NULL */
+};
+
+/* One picture of a machine. */
 struct p2pdma_machine {
 	struct snapshot *snapshot;
 	char *source;
-	struct machine_ops ops;
-	void *ops_private;
+	struct backend *backend;
 	size_t device_count;
 	struct p2pdma_device *devices;
 	uint32_t *by_address; /* snapshot order to index */

@@ -3,7 +3,7 @@
  * device.h - one PCI function of a machine.
  *
  * Devices belong to their machine and live as long as it does.  Everything here may be called from
- * any thread and does not block: the machine read it all when it was opened.
+ * any thread, and but for p2pdma_device_config_read() tells how it was when the machine was opened.
  */
 #ifndef P2PDMA_DEVICE_H
 #define P2PDMA_DEVICE_H
@@ -131,8 +131,11 @@ const char *p2pdma_device_name(const struct p2pdma_device *device, size_t index)
  * @length: bytes
  * @ret_bytes: @length bytes as they lie in configuration space (little endian)
  *
+ * As they are now, where the machine can be asked (it may block), else as it was opened.
+ *
  * Return:
  * * 0        - read
+ * * -ENODEV  - the function is gone
  * * -EINVAL  - beyond 4096
  * * -ENODATA - the machine does not hold these bytes: unknown, not absent
  */
@@ -216,8 +219,7 @@ struct p2pdma_link {
 };
 
 /**
- * p2pdma_device_link() - the link above an endpoint or upstream port, below a root or downstream
- * port
+ * p2pdma_device_link() - the link above an endpoint or upstream port, or below another port
  * @device: a device
  * @ret_link: the link
  *

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * machine.h - a computer's PCI world: this one, a captured one, later a simulated one.
+ * machine.h - a computer's PCI world: this one, a captured one, or a simulated one.
  *
- * A machine is opened once and does not change afterwards: it is the machine as it was when it was
- * opened.  All pointers got from a machine belong to it and live until p2pdma_machine_close().
+ * What is opened does not change afterwards: it is the machine as it was then (progress.h has
+ * p2pdma_machine_refresh() for a new picture).  All pointers got from a machine belong to it and
+ * live until p2pdma_machine_close().
  */
 #ifndef P2PDMA_MACHINE_H
 #define P2PDMA_MACHINE_H
@@ -21,10 +22,20 @@ struct p2pdma_device;
  * enum p2pdma_cap - what a machine can do; a bit mask
  * @P2PDMA_CAP_CONFIG: the first 64 bytes at least of every function's configuration space
  * @P2PDMA_CAP_EXT_CONFIG: some function's space beyond byte 256 can be read, so ACS is visible
+ * @P2PDMA_CAP_BAR_MAP: BARs can be mapped, configuration space written and functions reset
+ * @P2PDMA_CAP_DMA: functions can be given memory of this process, and interrupts be taken
+ * @P2PDMA_CAP_IOMMU: an IOMMU translates what they do
+ * @P2PDMA_CAP_HOTPLUG: functions that come and go are told by p2pdma_machine_event()
+ * @P2PDMA_CAP_TIME: it has a clock of its own, which only p2pdma_machine_progress() moves
  */
 enum p2pdma_cap {
 	P2PDMA_CAP_CONFIG = 1 << 0,
 	P2PDMA_CAP_EXT_CONFIG = 1 << 1,
+	P2PDMA_CAP_BAR_MAP = 1 << 2,
+	P2PDMA_CAP_DMA = 1 << 3,
+	P2PDMA_CAP_IOMMU = 1 << 4,
+	P2PDMA_CAP_HOTPLUG = 1 << 5,
+	P2PDMA_CAP_TIME = 1 << 6,
 };
 
 /**
@@ -70,7 +81,9 @@ struct p2pdma_machine_info {
  * p2pdma_machine_open() - open a machine by its description
  * @spec: "live:" or "live:root=DIR" (sysfs and procfs below DIR); "capture:FILE" (`lspci -x`,
  *	`-xxx`, `-xxxx` text or JSON written by p2pdma_machine_dump(); "capture:-" reads standard
- *	input)
+ *	input); "sim:FILE" (a fabric file or a capture, docs/simulator.md);
+ *	"fault:nth=N[,op=NAME][,errno=NAME],MACHINE" (MACHINE, but the N-th question it is asked
+ *	fails: for tests)
  * @err: filled in on failure; may be NULL
  * @ret_machine: the machine; release with p2pdma_machine_close()
  *

@@ -50,6 +50,14 @@ struct p2pdma_bus {
 };
 
 /**
+ * struct p2pdma_dma - an address as a device puts it into a TLP: a bus address, or an IOVA
+ * @addr: the address
+ */
+struct p2pdma_dma {
+	uint64_t addr;
+};
+
+/**
  * enum p2pdma_op - what the client does to the provider's memory
  * @P2PDMA_OP_WRITE: memory write requests from client to provider
  * @P2PDMA_OP_READ: memory read requests from client to provider, completions back

@@ -25,24 +25,25 @@ static int parse_args(const char *args, struct p2pdma_error *err, const char **r
 	return 0;
 }
 
-static int live_open(const char *args, struct p2pdma_error *err, void **ret_private,
-                     struct snapshot **ret_snapshot)
+static int live_open(const char *args, const struct p2pdma_model *const *models,
+                     struct p2pdma_error *err, struct machine_opened *ret_opened)
 {
 	const char *root;
 	char *own_root;
 	int r = parse_args(args, err, &root);
 
+	(void)models;
 	if (r)
 		return r;
 	own_root = strdup(root);
 	if (!own_root)
 		return report(err, -ENOMEM, "live: out of memory");
-	r = snapshot_read_sysfs(root, err, ret_snapshot);
+	r = snapshot_read_sysfs(root, err, &ret_opened->snapshot);
 	if (r) {
 		free(own_root);
 		return r;
 	}
-	*ret_private = own_root;
+	ret_opened->private = own_root;
 	return 0;
 }
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 DOC = re.compile(r'/\*\*\n?(?P<doc>.*?)\*/\s*', re.S)
 COMMENT = re.compile(r'/\*.*?\*/', re.S)
-FUNCTION = re.compile(r'(?P<result>[\w\s*]+?)\b(?P<name>p2pdma_\w+)\((?P<params>[^()]*)\)$', re.S)
+FUNCTION = re.compile(r'(?P<result>[\w\s*]+?)\b(?P<name>p2pdma_\w+)\((?P<params>.*)\)$', re.S)
+CALLBACK = re.compile(r'\(\*(?P<name>\w+)\)\([^()]*\)')
 RECORD = re.compile(r'(?P<kind>struct|union|enum) (?P<name>p2pdma_\w+)\s*\{(?P<body>.*)\}$', re.S)
 
 
@@ -25,7 +26,7 @@ class Declaration:
 
 
 def public_headers(root):
-    headers = sorted(Path(root, 'include', 'p2pdma').glob('*.h'))
+    headers = sorted(Path(root, 'include', 'p2pdma').rglob('*.h'))
     assert headers, f'no headers below {root}/include/p2pdma'
     return headers
 
@@ -54,6 +55,7 @@ def statements(text):
 
 def declare(path, code, doc):
     code = re.sub(r'__attribute__\s*\(\(.*?\)\)(?!\))', '', code, flags=re.S).strip()
+    code = CALLBACK.sub(r'\g<name>', code)  # `int (*read)(void *state, int bar)` declares read
     match = RECORD.match(code)
     if match:
         body = match['body']

@@ -27,13 +27,14 @@ def compiles(compiler, language, standard, root, name):
 def main(root, cc, cxx):
     wrong = []
     for header in public_headers(root):
-        if not compiles(cc, 'c', 'c99', root, header.name):
-            wrong.append(f'{header.name}: does not compile alone in C99')
-        if not compiles(cxx, 'c++', 'c++17', root, header.name):
-            wrong.append(f'{header.name}: does not compile alone in C++17')
+        name = header.relative_to(Path(root, 'include', 'p2pdma'))
+        if not compiles(cc, 'c', 'c99', root, name):
+            wrong.append(f'{name}: does not compile alone in C99')
+        if not compiles(cxx, 'c++', 'c++17', root, name):
+            wrong.append(f'{name}: does not compile alone in C++17')
         for include in re.findall(r'#include [<"](.*?)[>"]', header.read_text()):
             if include not in ALLOWED and not include.startswith('p2pdma/'):
-                wrong.append(f'{header.name}: includes {include}')
+                wrong.append(f'{name}: includes {include}')
     print('\n'.join(wrong + [f'{len(wrong)} complaints']))
     return 1 if wrong else 0
 

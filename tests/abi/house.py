@@ -12,6 +12,7 @@ ROOMS = ('apps', 'base', 'bench', 'core', 'include', 'machines', 'snapshot', 'te
 MAX_LINES = 600
 MAX_PUBLIC_HEADER_LINES = 250
 MAX_README_LINES = 120
+MAX_OPS = 20
 # core knows no operating system and no file format.
 NOT_IN_CORE = re.compile(r'(unistd|fcntl|sys/\w+|time|dirent|signal|pthread|jansson)\.h')
 # The build opens all of snapshot/ to those above it; this header is its own.
@@ -36,11 +37,25 @@ def complaints(name, text):
             yield f'includes {include}, which is snapshot/ alone'
 
 
+def seam_complaints(root):
+    """Each op is a row of ARCHITECTURE.md's table, in the same order."""
+    ops = re.search(r'^struct machine_ops \{(.*?)^\};', (root / 'core/machine_ops.h').read_text(),
+                    re.S | re.M)
+    ops = re.findall(r'\(\*(\w+)\)\(', ops[1])
+    seam = re.search(r'^## The seam.*?(?=^## )', (root / 'ARCHITECTURE.md').read_text(), re.S | re.M)
+    rows = re.findall(r'^\| (\w+) \|', seam[0], re.M)[1:]
+    if rows != ops:
+        yield f'ARCHITECTURE.md lists the ops {rows}, core/machine_ops.h has {ops}'
+    if len(ops) > MAX_OPS:
+        yield f'core/machine_ops.h: {len(ops)} ops, {MAX_OPS} at most'
+
+
 def main(root):
     root = Path(root)
     files = sorted(path for room in ROOMS for path in (root / room).rglob('*.[ch]'))
     wrong = [f'{path.relative_to(root)}: {complaint}' for path in files
              for complaint in complaints(str(path.relative_to(root)), path.read_text())]
+    wrong += seam_complaints(root)
     readme = Path(root, 'README.md').read_text().count('\n')
     if readme > MAX_README_LINES:
         wrong.append(f'README.md: {readme} lines, {MAX_README_LINES} at most')

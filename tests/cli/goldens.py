@@ -12,6 +12,7 @@ import sys
 import cli
 
 S, D = cli.SERVER, cli.DESKTOP
+DRIVES = "tests/cli/fabric/two-drives.json"
 
 
 def hazard(name):
@@ -70,6 +71,12 @@ GOLDENS = {
     "find-for-kernel": [("find", "--for", "kernel", "-M", S, "89:00.0", "8a:00.0"),
                         ("find", "--for", "kernel", "-M", D, "04:00.0")],
     "tree": [("tree", "-M", S), ("tree", "-M", D)],
+    "sim-check": [("sim", "check", "data/sim/ten-lines.json"),
+                  ("sim", "check", "tests/cli/fabric/two-ports.json")],
+    "sim-run": [("sim", "run", DRIVES, "--flow", "from=nvme1n1,to=nvme0n1,op=write",
+                 "--flow", "from=nvme0n1,to=dram,op=read,size=64K,depth=4"),
+                ("sim", "run", "tests/cli/fabric/two-ports.json", "--flow",
+                 "from=nvme0n1,to=gpu,op=read,depth=16", "--bytes", "1M")],
 }
 
 def transcript(commands):

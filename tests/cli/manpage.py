@@ -41,9 +41,11 @@ def main():
         expect(set(re.findall(pattern, section(page, name), re.M)) == verbs,
                f"{name} and --help name different verbs")
 
-    command, _, sample = section(page, "READING CHECK").split("```")[1].strip("\n").partition("\n")
-    printed = cli.run(*shlex.split(command)[2:]).stdout
-    expect(printed == sample + "\n", f"READING CHECK: {command} prints now:\n{printed}")
+    for name in ("READING CHECK", "SIMULATED MACHINES"):
+        sample = section(page, name).split("```")[1].strip("\n")
+        command, _, sample = sample.partition("\n")
+        printed = cli.run(*shlex.split(command)[2:]).stdout
+        expect(printed == sample + "\n", f"{name}: {command} prints now:\n{printed}")
     legend = section(page, "READING MATRIX").split("```")[1].strip("\n")
     expect(legend in cli.run("matrix", "-M", cli.SERVER).stdout,
            "READING MATRIX: matrix prints another legend")

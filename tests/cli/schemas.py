@@ -101,6 +101,27 @@ def expect_live():
         expect_machine("live:", bdfs)
 
 
+def expect_flows():
+    """Flows that arrive, and flows that do not, with events."""
+    validator = load("sim")
+    for name, code, *flows in [
+            ("two-drives", 0, "from=nvme1n1,to=nvme0n1,op=read", "from=nvme0n1,to=dram,op=write"),
+            ("two-ports", 1, "from=nvme0n1,to=gpu,op=read"),
+            ("two-ports", 1, "from=gpu,to=nvme0n1,op=read,size=64", "from=nvme0n1,to=gpu,op=write")]:
+        flows = [part for flow in flows for part in ("--flow", flow)]
+        result = cli.run("sim", "run", "--json", f"tests/cli/fabric/{name}.json", *flows)
+        if result.returncode != code:
+            failures.append(f"{name} {flows}: exit code {result.returncode}: {result.stderr}")
+            continue
+        answer = json.loads(result.stdout)
+        for error in validator.iter_errors(answer):
+            at = "/".join(map(str, error.absolute_path))
+            failures.append(f"{name} {flows}: at {at}: {error.message[:300]}")
+        answer["links"][0]["direction"] = "sideways"
+        if validator.is_valid(answer):
+            failures.append("sim.schema.json accepts an answer that was spoiled")
+
+
 def main():
     for path in cli.captures():
         bdfs = functions(path)
@@ -108,6 +129,7 @@ def main():
         expect_machine(f"capture:{path}", bdfs)
     expect_filters()
     expect_strict()
+    expect_flows()
     if cli.run("tree").returncode == 4:
         print("this machine has no PCI that can be read: live: not checked")
     else:

@@ -82,7 +82,7 @@ class Options(Case):
             self.fails(3, words, "find", "-M", SERVER, "88:00.0", option, value)
 
     def test_missing_and_unknown(self):
-        verbs = "check, matrix, find, tree or dump"
+        verbs = "check, matrix, find, tree, dump, sim check or sim run"
         self.fails(3, [verbs, "--help"])
         self.fails(3, ["frobnicate", verbs], "frobnicate")
         self.fails(3, ["--frobnicate", "--help"], "tree", "--frobnicate")

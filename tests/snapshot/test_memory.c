@@ -14,11 +14,14 @@
 #include <stdio.h>
 
 #include "tree.h"
+#include <p2pdma/access.h>
 #include <p2pdma/evidence.h>
+#include <p2pdma/progress.h>
 
 static long countdown = -1; /* allocations until the one that fails; negative: none does */
 static bool keeps_failing;  /* and so do all behind it */
 static bool has_failed;
+static bool is_lenient; /* a step may do without some of its allocations */
 static long blocks; /* that were not freed */
 
 void *__real_malloc(size_t size);
@@ -113,7 +116,7 @@ static bool fail_one(long n, step run, const void *input, const char *part)
 	has_failed = false;
 	r = run(input, &err);
 	countdown = -1;
-	if (r != (has_failed ? -ENOMEM : 0))
+	if (r != (has_failed ? -ENOMEM : 0) && !(is_lenient && !r))
 		fail_msg("allocation %ld: %d: %s", n, r, err.text);
 	if (blocks != before)
 		fail_msg("allocation %ld: %ld blocks lost", n, blocks - before);
@@ -174,6 +177,39 @@ static int open_machine(const void *input, struct p2pdma_error *err)
 
 	if (!r)
 		p2pdma_machine_close(machine);
+	return r;
+}
+
+/* What a driver does that may need memory; on a machine of its own, which keeps some until it ends.
+ */
+static int drive_machine(const void *input, struct p2pdma_error *err)
+{
+	struct p2pdma_machine *machine, *again = NULL;
+	struct p2pdma_device *device = NULL;
+	struct p2pdma_dma address[9];
+	struct p2pdma_bar_map *map = NULL;
+	static char memory[9 * 4096] __attribute__((aligned(4096)));
+	int r = p2pdma_machine_open(input, err, &machine);
+
+	if (r)
+		return r;
+	for (size_t i = 0; i < p2pdma_machine_device_count(machine); i++)
+		if (p2pdma_device_name(p2pdma_machine_device(machine, i), 0))
+			device = p2pdma_machine_device(machine, i);
+	assert_non_null(device);
+	r = p2pdma_device_open(device, err);
+	if (!r)
+		r = p2pdma_bar_map(device, 0, err, &map);
+	for (size_t i = 0; i < 9 && !r; i++)
+		r = p2pdma_dma_map(device, memory + i * 4096, 4096, P2PDMA_OP_BOTH, &address[i]);
+	if (!r)
+		r = p2pdma_device_reset(device, err);
+	if (!r)
+		r = p2pdma_machine_refresh(machine, err, &again);
+	p2pdma_machine_close(again);
+	p2pdma_bar_unmap(map);
+	p2pdma_device_close(device);
+	p2pdma_machine_close(machine);
 	return r;
 }
 
@@ -277,12 +313,36 @@ static void opening_and_asking(void **state)
 	tree_free(root);
 }
 
+/* An endpoint alone on its link, without function level reset. */
+static const char fabric[] =
+	"{\"format\":\"p2pdma-fabric\",\"version\":1,\"iommu\":\"translated\",\"roots\":[{"
+	"\"platform\":\"intel-skylake-sp\",\"below\":[{\"type\":\"switch\",\"below\":["
+	"{\"model\":\"mem\",\"size\":\"4K\",\"name\":\"nvme0n1\",\"flr\":false},"
+	"{\"model\":\"dma\",\"vfs\":2}]}]}]}";
+
+static void simulating(void **state)
+{
+	char *root = tree_new(), spec[PATH_MAX];
+
+	(void)state;
+	tree_text(root, "/capture.json", capture);
+	tree_text(root, "/fabric.json", fabric);
+	snprintf(spec, sizeof(spec), "sim:%s/capture.json", root);
+	assert_true(sweep(open_machine, spec, "emory") > 20);
+	snprintf(spec, sizeof(spec), "sim:%s/fabric.json", root);
+	assert_true(sweep(open_machine, spec, "emory") > 50);
+	is_lenient = true; /* a fabric goes on where it can */
+	assert_true(sweep(drive_machine, spec, NULL) > 60);
+	is_lenient = false;
+	tree_free(root);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(reading_lspci),      cmocka_unit_test(reading_json),
 		cmocka_unit_test(reading_sysfs),      cmocka_unit_test(writing_json),
-		cmocka_unit_test(opening_and_asking),
+		cmocka_unit_test(opening_and_asking), cmocka_unit_test(simulating),
 	};
 
 	json_set_alloc_funcs(malloc_for_jansson, __wrap_free);
