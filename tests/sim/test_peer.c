@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_peer.c - the seam's dma_map for the BAR of a peer, which no public call asks for yet.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <errno.h>
+
+#include "lab.h"
+#include "topology.h"
+
+#define PAGE 4096u
+#define MACHINE(iommu)                                                                            \
+	"{\"format\":\"p2pdma-fabric\",\"version\":1,\"iommu\":\"" iommu "\",\"roots\":["         \
+	"{\"platform\":{\"same_port\":\"rw\",\"across_ports\":\"rw\",\"across_sockets\":\"rw\"}," \
+	"\"below\":[{\"type\":\"switch\",\"below\":["                                             \
+	"{\"model\":\"probe\",\"id\":0,\"name\":\"client\"},"                                     \
+	"{\"model\":\"probe\",\"id\":1,\"name\":\"provider\"}]}]}]}"
+
+struct scene {
+	struct lab lab;
+	struct backend *backend;
+	struct p2pdma_bdf client;
+	uint64_t bar;
+};
+
+static struct scene open_scene(const char *json)
+{
+	struct scene scene;
+	struct p2pdma_device *client;
+
+	lab_open(&scene.lab, json, NULL);
+	client = lab_device(&scene.lab, "client");
+	scene.backend = scene.lab.machine->backend;
+	scene.client = lab_bdf(client);
+	scene.bar = lab_bar(lab_device(&scene.lab, "provider"));
+	assert_int_equal(p2pdma_device_open(client, NULL), 0);
+	return scene;
+}
+
+static int map_peer(const struct scene *scene, bool is_fixed, uint64_t address,
+                    struct p2pdma_dma *ret_address)
+{
+	const struct machine_dma dma = {
+		.phys = { scene->bar },
+		.length = PAGE,
+		.op = P2PDMA_OP_WRITE,
+		.is_fixed = is_fixed,
+		.address = { address },
+	};
+
+	return scene->backend->ops.dma_map(scene->backend->private, scene->client, &dma,
+	                                   ret_address);
+}
+
+static int unmap_peer(const struct scene *scene, struct p2pdma_dma address)
+{
+	return scene->backend->ops.dma_unmap(scene->backend->private, scene->client, address, PAGE);
+}
+
+static enum p2pdma_sim_fate write_at(struct scene *scene, uint64_t address)
+{
+	uint8_t bytes[64];
+
+	memset(bytes, 0x5a, sizeof(bytes));
+	memset(lab_probe(1)->memory, 0, sizeof(bytes));
+	return lab_dma(&scene->lab, scene->client, P2PDMA_OP_WRITE, address, sizeof(bytes), bytes)
+	        .fate;
+}
+
+/* With redirecting ports all goes through the IOMMU. */
+static void a_peer_is_mapped_where_it_is_or_elsewhere(void **state)
+{
+	struct scene scene = open_scene(MACHINE("translated"));
+	struct p2pdma_dma fixed = { 0 }, free = { 0 };
+
+	(void)state;
+	assert_int_equal(write_at(&scene, scene.bar), P2PDMA_SIM_IOMMU);
+	assert_int_equal(map_peer(&scene, true, scene.bar, &fixed), 0);
+	assert_int_equal(fixed.addr, scene.bar);
+	assert_int_equal(write_at(&scene, fixed.addr), P2PDMA_SIM_ARRIVED);
+	assert_int_equal(lab_probe(1)->memory[63], 0x5a);
+	assert_int_equal(map_peer(&scene, true, scene.bar, &free), -EEXIST);
+	assert_int_equal(map_peer(&scene, true, 0xfee00000, &free), -EEXIST);
+	assert_int_equal(map_peer(&scene, true, UINT64_MAX - PAGE + 1, &free), -EEXIST);
+	assert_int_equal(free.addr, 0);
+	assert_int_equal(map_peer(&scene, false, 0, &free), 0);
+	assert_true(free.addr != scene.bar);
+	assert_int_equal(write_at(&scene, free.addr), P2PDMA_SIM_ARRIVED);
+	assert_int_equal(lab_probe(1)->memory[0], 0x5a);
+	assert_int_equal(unmap_peer(&scene, fixed), 0);
+	assert_int_equal(write_at(&scene, scene.bar), P2PDMA_SIM_IOMMU);
+	assert_int_equal(unmap_peer(&scene, fixed), -EINVAL);
+	assert_int_equal(unmap_peer(&scene, free), 0);
+	lab_close(&scene.lab);
+}
+
+static void without_iommu_a_peer_is_where_it_is(void **state)
+{
+	struct scene scene = open_scene(MACHINE("none"));
+	struct p2pdma_dma address = { 0 };
+
+	(void)state;
+	assert_int_equal(map_peer(&scene, true, scene.bar + PAGE, &address), -EEXIST);
+	assert_int_equal(map_peer(&scene, false, 0, &address), 0);
+	assert_int_equal(address.addr, scene.bar);
+	assert_int_equal(write_at(&scene, address.addr), P2PDMA_SIM_ARRIVED);
+	assert_int_equal(unmap_peer(&scene, address), 0);
+	lab_close(&scene.lab);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_peer_is_mapped_where_it_is_or_elsewhere),
+		cmocka_unit_test(without_iommu_a_peer_is_where_it_is),
+	};
+
+	return cmocka_run_group_tests_name("peer", tests, NULL, NULL);
+}
