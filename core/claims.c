@@ -61,7 +61,8 @@ static void add_all(struct p2pdma_routes *routes, const struct p2pdma_device *de
 		return;
 	for (int i = 0; i < 6; i++) {
 		r = p2pdma_device_bar(device, i, &range);
-		if (!r && range.is_memory && range.bus.addr && range.size)
+		/* Of a BAR without a size the first byte is certain; a VF's is its PF's then. */
+		if (!r && range.is_memory && range.bus.addr && (range.size || !device->is_vf))
 			add(routes, device, i, range.bus.addr, hazard_last_address(&range));
 		is_unseen |= r == -ENODATA && (size_t)i < function->resource_count &&
 		             function->resources[i].end > function->resources[i].start;

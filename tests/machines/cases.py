@@ -396,6 +396,12 @@ def shut_and_covering(*nodes):
     nodes[DSP_C].command = MASTER
 
 
+def same_bar_unsized(*nodes):
+    provider, client = (node.bars[0] for node in nodes[3:])
+    provider.is_sized = client.is_sized = False
+    client.base = provider.base
+
+
 def edited(m, edit, *path):
     """Edits the functions found at these places: root bus, then children."""
     def find(place):
@@ -437,3 +443,4 @@ case("claims/root-port", lambda: edited(ports(), covers(1, 0), (0, 1), (0, 2)))
 case("claims/other-root-bus", lambda: edited(
     sockets(LISTED, LISTED), covers(1, 0), (0, 1), (1, 1)))
 case("claims/bar-cut-off", bar_cut_off)
+case("claims/same-bar-unsized", lambda: siblings(edit=same_bar_unsized))

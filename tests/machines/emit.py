@@ -27,11 +27,10 @@ def resources(f):
 
     def fill(slot, bars, offset, count):
         for bar in bars:
-            if bar:
+            if bar and bar.is_sized:
                 base = bar.base + offset * bar.size
                 lines[slot] = (base, base + bar.size * count - 1, bar.resource_flags)
-                slot += 1 if bar.wide else 0
-            slot += 1
+            slot += 2 if bar and bar.wide else 1
     if f.pf:
         fill(0, f.pf.sriov.bars, f.pf.vfs.index(f), 1)
     else:

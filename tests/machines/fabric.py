@@ -32,12 +32,13 @@ MIB, GIB = 1 << 20, 1 << 30
 
 
 class Bar:
-    """A memory BAR.  assigned=False leaves its address at zero."""
+    """A memory BAR.  assigned=False leaves its address at zero; is_sized: the OS recorded its size."""
 
     def __init__(self, size, prefetch=False, wide=None, assigned=True):
         self.size, self.prefetch, self.assigned = size, prefetch, assigned
         self.wide = prefetch if wide is None else wide
         self.base = 0
+        self.is_sized = True
 
     @property
     def flag_bits(self):

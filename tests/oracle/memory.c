@@ -207,13 +207,14 @@ void naive_claim(struct node *node)
 				is_hidden |= recorded_size(node, i) > 0;
 			break;
 		}
-		if (bar.is_memory && bar.base && bar.size)
-			node->claims[node->claim_count++] =
-				(struct claim){ bar.base,
-				                bar.base + (bar.size - 1) < bar.base
-				                        ? UINT64_MAX
-				                        : bar.base + (bar.size - 1),
-				                i };
+		if (bar.is_memory && bar.base && (bar.size || !node->is_vf)) {
+			uint64_t more = bar.size ? bar.size - 1 : 0;
+
+			node->claims[node->claim_count++] = (struct claim){
+				bar.base, bar.base + more < bar.base ? UINT64_MAX : bar.base + more,
+				i
+			};
+		}
 		i += bar.is_64bit;
 	}
 	windows = node->is_bridge ? read_windows(node, node->claims + node->claim_count) : 0;
