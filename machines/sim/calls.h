@@ -155,8 +155,11 @@ void wire_send(struct packet *packet);
 void wire_stall(struct packet *packet, uint64_t delay);
 /* All that is under way on a link or bus is lost. */
 void wire_drop(struct segment *segment);
-/* Bus mastering is off, or the function hangs: what it has not yet begun to send is not sent. */
-void wire_recall(struct p2pdma_function *function);
+/*
+ * What a function has not yet begun to send is not sent: its requests when bus mastering goes off,
+ * its completions too when it hangs or is reset.
+ */
+void wire_recall(struct p2pdma_function *function, bool with_completions);
 
 /* ---- route.c: a packet has arrived somewhere ---- */
 

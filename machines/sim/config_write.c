@@ -279,7 +279,7 @@ static void follow(struct p2pdma_function *function, enum effect effect, uint32_
 	case DECODE:
 		stale(function);
 		if (!function_masters(function))
-			wire_recall(function);
+			wire_recall(function, false);
 		flush(function);
 		return;
 	case BUS_RESET: /* PCIe Base 7.5.1.3.13 */
@@ -289,7 +289,7 @@ static void follow(struct p2pdma_function *function, enum effect effect, uint32_
 	case POWER:
 		change_power(function, old, now);
 		if (!function_masters(function))
-			wire_recall(function);
+			wire_recall(function, false);
 		flush(function);
 		return;
 	case VECTORS:

@@ -131,6 +131,7 @@ struct wire {
 	struct lane lanes[LANES];
 	uint64_t free_at;   /* when the last packet has left */
 	uint64_t landed_at; /* when it has arrived: nothing overtakes */
+	uint64_t sent_at;   /* when the last that was taken off it has arrived */
 	uint64_t busy;      /* picoseconds of sending */
 	struct packet *first, *last;
 	struct p2pdma_sim_wire count;

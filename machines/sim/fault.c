@@ -109,7 +109,7 @@ static void happen(struct fabric *fabric, void *arg)
 		break;
 	case DO_HANG:
 		device->is_hung = device->is_present;
-		wire_recall(device);
+		wire_recall(device, true);
 		break;
 	case DO_RESET:
 		function_reset(device, P2PDMA_RESET_FLR);
@@ -155,10 +155,12 @@ static bool matches(const struct fault *fault, const struct packet *packet,
 		return false;
 	if (fault->has_requester && !is_same(fault->requester, packet->requester))
 		return false;
+	/* IOMMUs are in root complexes; else a TLP counts where it is received first. */
+	if (fault->deed == DO_IOMMU && at)
+		return false;
 	if (fault->has_receiver)
 		return is_same(fault->receiver, at ? at->bdf : root->bus);
-	/* IOMMUs are in root complexes; else a TLP counts where it is received first. */
-	return fault->deed == DO_IOMMU ? !at : !packet->is_counted;
+	return fault->deed == DO_IOMMU || !packet->is_counted;
 }
 
 enum fault_action fault_match(struct fabric *fabric, struct packet *packet,
@@ -225,12 +227,16 @@ static int get_receiver(const struct source *source, const json_t *tlp, const st
 {
 	int r = get_bdf(source, tlp, "at", false, &fault->has_receiver, &fault->receiver);
 
-	if (r || !fault->has_receiver || fabric_function(fabric, fault->receiver))
+	if (r || !fault->has_receiver ||
+	    (fault->deed != DO_IOMMU && fabric_function(fabric, fault->receiver)))
 		return r;
 	for (size_t i = 0; i < fabric->root_count; i++)
 		if (is_same(fabric->roots[i].bus, fault->receiver))
 			return 0;
-	wrong_key(source, tlp, "at", "\"at\": the fabric has no such function or root complex");
+	wrong_key(source, tlp, "at",
+	          fault->deed == DO_IOMMU
+	                  ? "\"at\": IOMMUs are in root complexes: name a root bus"
+	                  : "\"at\": the fabric has no such function or root complex");
 	return -ENODEV;
 }
 

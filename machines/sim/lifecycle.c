@@ -21,7 +21,7 @@ void function_reset(struct p2pdma_function *function, enum p2pdma_model_reset wh
 	function->epoch++;
 	function->is_hung = false;
 	requester_reset(function);
-	wire_recall(function);
+	wire_recall(function, true);
 	config_reset(function, why);
 	model_reset(function, why);
 	tell(function, P2PDMA_SIM_EVENT_RESET);

@@ -127,6 +127,7 @@ static void take_first(struct fabric *fabric, void *arg)
 	if (!wire->first)
 		wire->last = NULL;
 	packet->is_off_wire = true;
+	wire->sent_at = packet->tail;
 	/* Before the next: where both are there at the same time, they stay in order. */
 	route_arrived(fabric, packet);
 	if (wire->first)
@@ -199,14 +200,21 @@ void wire_drop(struct segment *segment)
 	drop(fabric, &segment->up);
 }
 
-/* Requests of @function that have not begun to leave never will. */
-void wire_recall(struct p2pdma_function *function)
+/* The wire is free again once the last that was not recalled has left. */
+static void rewind_to(struct wire *wire, uint64_t landed_at, uint64_t hop_latency)
+{
+	wire->landed_at = landed_at;
+	wire->free_at = landed_at > hop_latency ? landed_at - hop_latency : 0;
+}
+
+void wire_recall(struct p2pdma_function *function, bool with_completions)
 {
 	struct wire *wire = &function->home->up;
 	struct packet **at = &wire->first, *packet, *recalled = NULL, *last = NULL;
 
 	while ((packet = *at)) {
-		if (packet->source == function && packet->type != TLP_COMPLETION &&
+		if (packet->source == function &&
+		    (with_completions || packet->type != TLP_COMPLETION) &&
 		    packet->start > function->fabric->now) {
 			*at = packet->next;
 			packet->next = recalled;
@@ -217,11 +225,15 @@ void wire_recall(struct p2pdma_function *function)
 		}
 	}
 	wire->last = last;
+	if (recalled)
+		rewind_to(wire, last ? last->tail : wire->sent_at, function->home->hop_latency);
 	for (; recalled; recalled = packet) {
 		packet = recalled->next;
 		forget(recalled);
 		if (recalled->type == TLP_READ)
 			requester_unsent(recalled);
+		else if (recalled->type == TLP_COMPLETION)
+			route_lose(recalled, function);
 		else
 			packet_end(recalled, P2PDMA_SIM_NOT_SENT, function->bdf);
 	}

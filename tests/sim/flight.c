@@ -100,6 +100,33 @@ static void a_reset_device_sends_no_more(void **state)
 	assert_in_range(arrive_of_a_mib(), 0, 16384);
 }
 
+static void a_hung_device_completes_no_more(void **state)
+{
+	static uint8_t bytes[PROBE_BYTES];
+	struct p2pdma_sim_outcome outcome;
+
+	(void)state;
+	script("{\"at_ns\":10000,\"do\":\"hang\",\"device\":\"%s\"}", "s");
+	outcome = lab_dma(&stage.lab, bdf_of(&stage, "p"), P2PDMA_OP_READ, bar_of(&stage, "s"),
+	                  sizeof(bytes), bytes);
+	assert_int_equal(outcome.status, P2PDMA_DMA_TIMEOUT);
+	assert_in_range(outcome.bytes, 0, PROBE_BYTES / 2);
+}
+
+static void the_link_is_free_for_what_comes_after(void **state)
+{
+	uint8_t bytes[64] = { 0 };
+
+	(void)state;
+	script("{\"at_ns\":10000,\"do\":\"reset\",\"device\":\"%s\"}", "s");
+	arrive_of_a_mib();
+	lab_set(named(&stage, "s"), COMMAND, 2, COMMAND_MEMORY | COMMAND_MASTER);
+	assert_in_range(lab_dma(&stage.lab, bdf_of(&stage, "s"), P2PDMA_OP_WRITE, host_at, 64,
+	                        bytes)
+	                        .latency,
+	                1, 20000);
+}
+
 /* Closing switches bus mastering off: nothing comes after the last that was on its way. */
 static void a_closed_device_sends_no_more(void **state)
 {
@@ -216,6 +243,8 @@ int main(void)
 		ON_STAGE(a_pulled_device_sends_no_more),
 		ON_STAGE(a_hung_device_sends_no_more),
 		ON_STAGE(a_reset_device_sends_no_more),
+		ON_STAGE(a_hung_device_completes_no_more),
+		ON_STAGE(the_link_is_free_for_what_comes_after),
 		ON_STAGE(a_closed_device_sends_no_more),
 		ON_STAGE(a_read_does_not_pass_a_delayed_store),
 		ON_STAGE(a_delay_does_not_change_the_way),

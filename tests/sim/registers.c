@@ -22,9 +22,9 @@ void wire_drop(struct segment *segment)
 	(void)segment;
 }
 
-void wire_recall(struct p2pdma_function *function)
+void wire_recall(struct p2pdma_function *function, bool with_completions)
 {
-	(void)function;
+	(void)function, (void)with_completions;
 }
 
 void vectors_flush(struct p2pdma_function *function)
