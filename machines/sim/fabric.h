@@ -235,22 +235,23 @@ struct packet {
 	struct p2pdma_function *from; /* who put it there; the segment's owner when it goes down */
 	struct p2pdma_function *ingress; /* by whom it came into the switch or root complex */
 	bool goes_down;
+	uint64_t wire_bytes;            /* with headers, as its wire has counted them; 0: not yet */
+	uint64_t took;                  /* picoseconds of sending */
 	uint64_t start;                 /* when it begins to leave */
 	uint64_t head;                  /* when its first TLP is there, or has waited */
 	uint64_t tail;                  /* and its last byte */
 	struct p2pdma_function *target; /* once it is found */
 	int target_bar;
 	uint64_t target_offset;
-	bool is_store;       /* of the CPU */
-	bool is_stalled;     /* put back onto its wire by a fault */
-	bool is_counted_out; /* by the wire it is on */
-	bool is_off_wire;    /* it has just come by one */
-	uint64_t delay;      /* by a fault, to be had at the next wire */
-	bool is_counted;     /* by the faults that take TLPs wherever they are */
-	bool fails_iommu;    /* by a fault */
-	bool is_made_up;     /* a root complex's all ones, instead of data */
-	uint8_t *data;       /* of a write or completion: length bytes */
-	uint32_t room;       /* behind the struct */
+	bool is_store;    /* of the CPU */
+	bool is_stalled;  /* put back onto its wire by a fault */
+	bool is_off_wire; /* it has just come by one */
+	uint64_t delay;   /* by a fault, to be had at the next wire */
+	bool is_counted;  /* by the faults that take TLPs wherever they are */
+	bool fails_iommu; /* by a fault */
+	bool is_made_up;  /* a root complex's all ones, instead of data */
+	uint8_t *data;    /* of a write or completion: length bytes */
+	uint32_t room;    /* behind the struct */
 };
 
 /* ---- the whole ---- */

@@ -89,15 +89,9 @@ static bool has_payload(const struct packet *packet)
 	       (packet->type == TLP_COMPLETION && packet->status == P2PDMA_DMA_OK);
 }
 
-static uint64_t packet_bytes(const struct packet *packet)
+static struct wire *wire_of(const struct packet *packet)
 {
-	return (has_payload(packet) ? packet->length : 0) +
-	       (uint64_t)packet_tlps(packet) * header_bytes(packet);
-}
-
-static uint64_t packet_took(const struct packet *packet)
-{
-	return (uint64_t)((double)packet_bytes(packet) * packet->segment->ps_per_byte);
+	return packet->goes_down ? &packet->segment->down : &packet->segment->up;
 }
 
 static void take_first(struct fabric *fabric, void *arg);
@@ -136,8 +130,7 @@ static void take_first(struct fabric *fabric, void *arg)
 
 void wire_stall(struct packet *packet, uint64_t delay)
 {
-	struct segment *segment = packet->segment;
-	struct wire *wire = packet->goes_down ? &segment->down : &segment->up;
+	struct wire *wire = wire_of(packet);
 
 	packet->head = packet->fabric->now + delay;
 	if (packet->tail < packet->head)
@@ -154,12 +147,11 @@ void wire_stall(struct packet *packet, uint64_t delay)
 /* What has not begun to leave was counted for nothing. */
 static void forget(struct packet *packet)
 {
-	struct segment *segment = packet->segment;
-	struct wire *wire = packet->goes_down ? &segment->down : &segment->up;
+	struct wire *wire = wire_of(packet);
 
-	if (packet->is_counted_out && packet->start > packet->fabric->now) {
-		wire->busy -= packet_took(packet);
-		wire->count.bytes -= packet_bytes(packet);
+	if (packet->wire_bytes && packet->start > packet->fabric->now) {
+		wire->busy -= packet->took;
+		wire->count.bytes -= packet->wire_bytes;
 		wire->count.payload -= has_payload(packet) ? packet->length : 0;
 		wire->count.tlps -= packet_tlps(packet);
 	}
@@ -247,9 +239,11 @@ static void put(struct packet *packet)
 {
 	struct segment *segment = packet->segment;
 	struct fabric *fabric = packet->fabric;
-	struct wire *wire = packet->goes_down ? &segment->down : &segment->up;
+	struct wire *wire = wire_of(packet);
 	unsigned int tlps = packet_tlps(packet);
-	uint64_t took = packet_took(packet);
+	uint64_t payload = has_payload(packet) ? packet->length : 0;
+	uint64_t bytes = payload + (uint64_t)tlps * header_bytes(packet);
+	uint64_t took = (uint64_t)((double)bytes * segment->ps_per_byte);
 	uint64_t start = wire->free_at > fabric->now ? wire->free_at : fabric->now;
 	uint64_t head = start + took / tlps + segment->hop_latency;
 
@@ -262,10 +256,11 @@ static void put(struct packet *packet)
 		packet->tail = head;
 	wire->landed_at = packet->tail;
 	wire->busy += took;
-	wire->count.bytes += packet_bytes(packet);
-	wire->count.payload += has_payload(packet) ? packet->length : 0;
+	wire->count.bytes += bytes;
+	wire->count.payload += payload;
 	wire->count.tlps += tlps;
-	packet->is_counted_out = true;
+	packet->wire_bytes = bytes;
+	packet->took = took;
 	packet->head = head;
 	packet->next = NULL;
 	if (wire->last)
@@ -320,12 +315,12 @@ static void hold(struct wire *wire, uint64_t now, uint64_t delay)
 void wire_send(struct packet *packet)
 {
 	struct fabric *fabric = packet->fabric;
-	struct wire *wire = packet->goes_down ? &packet->segment->down : &packet->segment->up;
+	struct wire *wire = wire_of(packet);
 	struct lane *lane;
 	uint64_t late = packet->delay;
 
 	packet->delay = 0;
-	packet->is_counted_out = false;
+	packet->wire_bytes = 0;
 	/* Behind a delayed write all waits; a delayed read or completion waits alone. */
 	if (late && packet->type != TLP_WRITE &&
 	    !clock_at(fabric, fabric->now + late, put_late, packet))
