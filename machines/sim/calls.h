@@ -343,20 +343,14 @@ void function_show(struct p2pdma_function *function, bool is_present);
 
 /* ---- fault.c: scripted physical faults ---- */
 
-enum fault_action {
-	FAULT_NONE,
-	FAULT_DROP,
-	FAULT_POISON,
-	FAULT_DELAY,
-	FAULT_IOMMU,
-};
-
 int fault_load(struct fabric *fabric, json_t *faults, const char *text, const char *name,
                struct p2pdma_error *err);
-/* A packet is received by @at, by @root where that is NULL; ret_delay in ps. */
-enum fault_action fault_match(struct fabric *fabric, struct packet *packet,
-                              const struct p2pdma_function *at, const struct root *root,
-                              uint64_t *ret_delay);
+/*
+ * A packet is received by @at, by @root where that is NULL: marks it as what is scripted wants.  False:
+ * it is to be dropped.  @ret_delay in ps, untouched where there is none.
+ */
+bool fault_suffer(struct packet *packet, const struct p2pdma_function *at, const struct root *root,
+                  uint64_t *ret_delay);
 /* True while one TLP may have to be told from the next: trains are of one. */
 static inline bool fault_is_armed(const struct fabric *fabric)
 {

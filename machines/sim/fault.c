@@ -114,7 +114,7 @@ static void happen(struct fabric *fabric, void *arg)
 	case DO_RESET:
 		function_reset(device, P2PDMA_RESET_FLR);
 		break;
-	default: /* TLPs suffer theirs in fault_match() */
+	default: /* TLPs suffer theirs in fault_suffer() */
 		break;
 	}
 	if (comes_back)
@@ -163,17 +163,11 @@ static bool matches(const struct fault *fault, const struct packet *packet,
 	return fault->deed == DO_IOMMU || !packet->is_counted;
 }
 
-enum fault_action fault_match(struct fabric *fabric, struct packet *packet,
-                              const struct p2pdma_function *at, const struct root *root,
-                              uint64_t *ret_delay)
+bool fault_suffer(struct packet *packet, const struct p2pdma_function *at, const struct root *root,
+                  uint64_t *ret_delay)
 {
-	static const enum fault_action actions[] = {
-		[DO_DROP] = FAULT_DROP,
-		[DO_POISON] = FAULT_POISON,
-		[DO_DELAY] = FAULT_DELAY,
-		[DO_IOMMU] = FAULT_IOMMU,
-	};
-	enum fault_action action = FAULT_NONE;
+	struct fabric *fabric = packet->fabric;
+	bool has_suffered = false, is_dropped = false;
 	struct fault *next;
 
 	for (struct fault *fault = fabric->script; fault; fault = next) {
@@ -182,7 +176,7 @@ enum fault_action fault_match(struct fabric *fabric, struct packet *packet,
 			continue;
 		fault->seen += packet_tlps(packet);
 		/* One TLP suffers one thing; the second waits for the next. */
-		if (fault->seen < fault->nth || (fault->deed >= DO_DROP && action != FAULT_NONE))
+		if (fault->seen < fault->nth || (fault->deed >= DO_DROP && has_suffered))
 			continue;
 		take(fault);
 		if (fault->deed < DO_DROP) {
@@ -190,13 +184,17 @@ enum fault_action fault_match(struct fabric *fabric, struct packet *packet,
 			if (!schedule(fabric, fault))
 				continue;
 		} else {
-			action = actions[fault->deed];
-			*ret_delay = fault->delay;
+			has_suffered = true;
+			is_dropped = fault->deed == DO_DROP;
+			packet->is_poisoned |= fault->deed == DO_POISON;
+			packet->fails_iommu |= fault->deed == DO_IOMMU;
+			if (fault->deed == DO_DELAY)
+				*ret_delay = fault->delay;
 		}
 		free(fault);
 	}
 	packet->is_counted = true;
-	return action;
+	return !is_dropped;
 }
 
 /* ---- the script ---- */

@@ -314,23 +314,11 @@ void root_arrived(struct root *root, struct packet *packet)
 
 	observe_hop(packet, root->bus, true);
 	packet->ingress = packet->from;
-	if (fault_is_armed(packet->fabric))
-		switch (fault_match(packet->fabric, packet, NULL, root, &delay)) {
-		case FAULT_DROP:
-			route_lose(packet, NULL);
-			return;
-		case FAULT_POISON:
-			packet->is_poisoned = true;
-			break;
-		case FAULT_IOMMU:
-			packet->fails_iommu = true;
-			break;
-		case FAULT_DELAY:
-			packet->delay += delay;
-			break;
-		case FAULT_NONE:
-			break;
-		}
+	if (fault_is_armed(packet->fabric) && !fault_suffer(packet, NULL, root, &delay)) {
+		route_lose(packet, NULL);
+		return;
+	}
+	packet->delay += delay;
 	if (packet->type == TLP_COMPLETION)
 		completion_arrived(root, packet);
 	else

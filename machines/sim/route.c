@@ -140,28 +140,17 @@ static bool suffer(struct packet *packet, struct p2pdma_function *function)
 {
 	uint64_t delay = 0;
 
-	switch (fault_match(packet->fabric, packet, function, NULL, &delay)) {
-	case FAULT_DROP:
+	if (!fault_suffer(packet, function, NULL, &delay)) {
 		route_lose(packet, function);
 		return false;
-	case FAULT_POISON:
-		packet->is_poisoned = true;
-		break;
-	case FAULT_IOMMU:
-		packet->fails_iommu = true;
-		break;
-	case FAULT_DELAY:
-		/* Nothing may pass a write that came by a wire. */
-		if (packet->type == TLP_WRITE && packet->is_off_wire) {
-			packet->is_stalled = true;
-			wire_stall(packet, delay);
-			return false;
-		}
-		packet->delay += delay;
-		break;
-	case FAULT_NONE:
-		break;
 	}
+	/* Nothing may pass a write that came by a wire. */
+	if (delay && packet->type == TLP_WRITE && packet->is_off_wire) {
+		packet->is_stalled = true;
+		wire_stall(packet, delay);
+		return false;
+	}
+	packet->delay += delay;
 	return true;
 }
 
