@@ -36,6 +36,11 @@ struct snapshot;
 struct transfer;
 struct watch;
 
+static inline bool bdf_is_same(struct p2pdma_bdf a, struct p2pdma_bdf b)
+{
+	return a.domain == b.domain && a.bus == b.bus && a.devfn == b.devfn;
+}
+
 /* ---- functions ---- */
 
 enum bar_kind {

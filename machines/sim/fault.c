@@ -133,11 +133,6 @@ static int schedule(struct fabric *fabric, struct fault *fault)
 	return r;
 }
 
-static bool is_same(struct p2pdma_bdf a, struct p2pdma_bdf b)
-{
-	return a.domain == b.domain && a.bus == b.bus && a.devfn == b.devfn;
-}
-
 static bool has_data(const struct packet *packet)
 {
 	return packet->type == TLP_WRITE ||
@@ -153,13 +148,13 @@ static bool matches(const struct fault *fault, const struct packet *packet,
 	if ((fault->deed == DO_POISON && !has_data(packet)) ||
 	    (fault->deed == DO_IOMMU && packet->type == TLP_COMPLETION))
 		return false;
-	if (fault->has_requester && !is_same(fault->requester, packet->requester))
+	if (fault->has_requester && !bdf_is_same(fault->requester, packet->requester))
 		return false;
 	/* IOMMUs are in root complexes; else a TLP counts where it is received first. */
 	if (fault->deed == DO_IOMMU && at)
 		return false;
 	if (fault->has_receiver)
-		return is_same(fault->receiver, at ? at->bdf : root->bus);
+		return bdf_is_same(fault->receiver, at ? at->bdf : root->bus);
 	return fault->deed == DO_IOMMU || !packet->is_counted;
 }
 
@@ -229,7 +224,7 @@ static int get_receiver(const struct source *source, const json_t *tlp, const st
 	    (fault->deed != DO_IOMMU && fabric_function(fabric, fault->receiver)))
 		return r;
 	for (size_t i = 0; i < fabric->root_count; i++)
-		if (is_same(fabric->roots[i].bus, fault->receiver))
+		if (bdf_is_same(fabric->roots[i].bus, fault->receiver))
 			return 0;
 	wrong_key(source, tlp, "at",
 	          fault->deed == DO_IOMMU

@@ -20,11 +20,6 @@
 #define BDF_FORMAT      "%04x:%02x:%02x.%x"
 #define BDF_VALUES(bdf) (bdf).domain, (bdf).bus, (bdf).devfn >> 3, (bdf).devfn & 7
 
-static bool is_same(struct p2pdma_bdf a, struct p2pdma_bdf b)
-{
-	return a.domain == b.domain && a.bus == b.bus && a.devfn == b.devfn;
-}
-
 /* ---- latencies: exact below 512 ns, then within 1/256 ---- */
 
 #define FINE_BITS 8
@@ -165,7 +160,7 @@ static bool slot_is_proven(const struct dma *dma, const struct packet *packet, s
 
 	if (packet->type != TLP_WRITE)
 		return true;
-	return (!flow->provider || is_same(at, flow->provider->bdf)) &&
+	return (!flow->provider || bdf_is_same(at, flow->provider->bdf)) &&
 	       (!flow->memory || (offset < dma->length && packet->length <= dma->length - offset &&
 	                          !memcmp(flow->memory + (packet->address - flow->address),
 	                                  dma->bytes + offset, packet->length)));
@@ -222,7 +217,7 @@ static uint64_t part_of(const struct flow *flow, uint64_t size, uint64_t *ret_of
 
 	for (size_t i = 0; i < run->flow_count; i++) {
 		if (run->flows[i].plan->is_dram ||
-		    !is_same(run->flows[i].plan->provider, flow->plan->provider))
+		    !bdf_is_same(run->flows[i].plan->provider, flow->plan->provider))
 			continue;
 		before += &run->flows[i] < flow;
 		sharers++;

@@ -9,12 +9,6 @@
 #include "rule.h"
 
 /* IDs have no domain on the wire: a root complex tells its hierarchies apart. */
-static bool is_id(const struct p2pdma_function *function, struct p2pdma_bdf id)
-{
-	return function->bdf.domain == id.domain && function->bdf.bus == id.bus &&
-	       function->bdf.devfn == id.devfn;
-}
-
 static bool is_completion(const struct packet *packet)
 {
 	return packet->type == TLP_COMPLETION;
@@ -237,7 +231,8 @@ static bool enter(struct packet *packet, struct p2pdma_function *function,
 {
 	if (!receive(packet, function))
 		return false;
-	if (is_completion(packet) ? is_id(function, packet->requester) : claim->bar >= 0) {
+	if (is_completion(packet) ? bdf_is_same(function->bdf, packet->requester)
+	                          : claim->bar >= 0) {
 		route_target(packet, function, claim ? claim->bar : 0,
 		             claim ? packet->address - claim->base : 0);
 		return false;
@@ -397,7 +392,7 @@ static bool is_own(const struct packet *packet, struct p2pdma_function *function
 {
 	*ret_claim = NULL;
 	if (is_completion(packet))
-		return is_id(function, packet->requester);
+		return bdf_is_same(function->bdf, packet->requester);
 	if (!has_peers(packet))
 		return false;
 	*ret_claim = decode_address(function->home, packet->address);
