@@ -35,6 +35,14 @@ struct machine_dma {
 	struct p2pdma_dma address;
 };
 
+/* What bar_view does with memory that shows part of a BAR. */
+enum machine_view {
+	VIEW_NEW,   /* maps it somewhere: *memory out, the caller's until VIEW_END */
+	VIEW_BLANK, /* puts ordinary memory that reads as all ones in its place */
+	VIEW_SHOW,  /* puts the BAR's back there */
+	VIEW_END,   /* unmaps it */
+};
+
 struct machine_ops {
 	const char *kind; /* what stands before the colon of a machine's description */
 
@@ -78,6 +86,19 @@ struct machine_ops {
 	                  void *ret_bytes);
 	void (*mmio_write)(void *private, void *map, uint64_t offset, size_t length,
 	                   const void *bytes);
+	/*
+	 * Part of a BAR as memory of this process; @offset and @length are multiples of 4096.
+	 * Nothing but the caller ends a view: it outlives device_close and the function.  The pages
+	 * are the memory's own, whatever the function's registers say: blanking them in time is the
+	 * caller's.
+	 *
+	 * VIEW_NEW, VIEW_SHOW: open.  -ENODEV: gone.  -EOPNOTSUPP: the BAR has no pages to show.
+	 * -EINVAL: not inside of it.  -ENOMEM; of VIEW_SHOW: *@memory is blank.
+	 * VIEW_BLANK, VIEW_END: in any state, in a signal handler too: they take no lock.  What is
+	 * stored into blank pages is lost when they go.  VIEW_BLANK: -ENOMEM, all is as it was.
+	 */
+	int (*bar_view)(void *private, struct p2pdma_bdf bdf, int bar, uint64_t offset,
+	                size_t length, enum machine_view what, void **memory);
 
 	/* Open.  dma_unmap takes whole mappings only: -EINVAL. */
 	int (*dma_map)(void *private, struct p2pdma_bdf bdf, const struct machine_dma *dma,

@@ -81,6 +81,13 @@ static void no_mmio_write(void *private, void *map, uint64_t offset, size_t leng
 	(void)private, (void)map, (void)offset, (void)length, (void)bytes;
 }
 
+static int no_bar_view(void *private, struct p2pdma_bdf bdf, int bar, uint64_t offset,
+                       size_t length, enum machine_view what, void **memory)
+{
+	(void)private, (void)bdf, (void)bar, (void)offset, (void)length, (void)what, (void)memory;
+	return -EOPNOTSUPP;
+}
+
 static int no_dma_map(void *private, struct p2pdma_bdf bdf, const struct machine_dma *dma,
                       struct p2pdma_dma *ret_address)
 {
@@ -147,6 +154,7 @@ struct machine_ops machine_with_defaults(const struct machine_ops *ops)
 	DEFAULT(bar_map);
 	DEFAULT(mmio_read);
 	DEFAULT(mmio_write);
+	DEFAULT(bar_view);
 	DEFAULT(dma_map);
 	DEFAULT(dma_unmap);
 	DEFAULT(irq);

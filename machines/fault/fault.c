@@ -25,8 +25,9 @@ struct faulty {
 
 static const char *const op_names[] = { "open",        "snapshot",   "resolve",      "device_open",
 	                                "config_read", "bar_map",    "config_write", "dma_map",
-	                                "mmio_read",   "mmio_write", "dma_unmap",    "irq",
-	                                "reset",       "progress",   "event",        "simulation" };
+	                                "mmio_read",   "mmio_write", "bar_view",     "dma_unmap",
+	                                "irq",         "reset",      "progress",     "event",
+	                                "simulation" };
 
 static const struct {
 	const char *name;
@@ -248,6 +249,17 @@ static void fault_mmio_write(void *private, void *map, uint64_t offset, size_t l
 		faulty->inner.mmio_write(faulty->private, map, offset, length, bytes);
 }
 
+/* VIEW_END cannot fail. */
+static int fault_bar_view(void *private, struct p2pdma_bdf bdf, int bar, uint64_t offset,
+                          size_t length, enum machine_view what, void **memory)
+{
+	struct faulty *faulty = private;
+
+	if (what != VIEW_END && fails(faulty, "bar_view"))
+		return faulty->error;
+	return faulty->inner.bar_view(faulty->private, bdf, bar, offset, length, what, memory);
+}
+
 static int fault_dma_map(void *private, struct p2pdma_bdf bdf, const struct machine_dma *dma,
                          struct p2pdma_dma *ret_address)
 {
@@ -333,6 +345,7 @@ const struct machine_ops fault_ops = {
 	.bar_map = fault_bar_map,
 	.mmio_read = fault_mmio_read,
 	.mmio_write = fault_mmio_write,
+	.bar_view = fault_bar_view,
 	.dma_map = fault_dma_map,
 	.dma_unmap = fault_dma_unmap,
 	.irq = fault_irq,

@@ -202,8 +202,19 @@ const struct policy *policy_of_bridge(uint32_t host_bridge);
 
 void complete_request(struct packet *packet, struct p2pdma_function *function, int bar,
                       uint64_t offset);
+
+/* ---- pages.c ---- */
+
 /* Bytes of a BAR_MEMORY; NULL when out of memory, or of space for its file. */
 uint8_t *bar_memory(struct p2pdma_function *function, int bar);
+/*
+ * Maps them for the process, at *@memory unless that is NULL.  -EOPNOTSUPP: no memory, or its
+ * model's.  -EINVAL: not inside.  -ENOMEM: what lay at *@memory reads as ones.
+ */
+int pages_show(struct p2pdma_function *function, int bar, uint64_t offset, size_t length,
+               void **memory);
+/* Ones instead.  Takes no lock.  -ENOMEM. */
+int pages_blank(void *memory, size_t length);
 
 /* ---- requester.c: reads and writes of a function or the CPU ---- */
 

@@ -3,27 +3,8 @@
  * completer.c - a request has reached the BAR it was for.
  */
 #include <string.h>
-#include <sys/mman.h>
 
 #include "fabric.h"
-
-uint8_t *bar_memory(struct p2pdma_function *function, int bar)
-{
-	struct bar *range = &function->bars[bar];
-	void *memory;
-
-	if (range->memory)
-		return range->memory;
-	if (range->path)
-		return mem_make_file(range);
-	memory = mmap(NULL, range->size, PROT_READ | PROT_WRITE,
-	              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (memory == MAP_FAILED)
-		return NULL;
-	range->memory = memory;
-	range->is_mapped = true;
-	return memory;
-}
 
 static bool store(struct p2pdma_function *function, int bar, uint64_t offset,
                   const struct packet *packet)

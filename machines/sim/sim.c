@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "report.h"
 #include "sim.h"
@@ -376,6 +377,28 @@ static void sim_mmio_write(void *private, void *map, uint64_t offset, size_t len
 	leave(fabric, 0);
 }
 
+/* What takes no lock must look at nothing that others change. */
+static int sim_bar_view(void *private, struct p2pdma_bdf bdf, int bar, uint64_t offset,
+                        size_t length, enum machine_view what, void **memory)
+{
+	struct fabric *fabric;
+	struct taken *taken;
+	void *at = what == VIEW_NEW ? NULL : *memory;
+	int r;
+
+	if (what == VIEW_BLANK)
+		return pages_blank(at, length);
+	if (what == VIEW_END)
+		return munmap(at, length) ? -EINVAL : 0;
+	fabric = enter(private);
+	r = find_open(private, bdf, &taken);
+	if (!r)
+		r = pages_show(taken->function, bar, offset, length, &at);
+	if (!r)
+		*memory = at;
+	return leave(fabric, r);
+}
+
 static int map_memory(struct fabric *fabric, struct taken *taken, const struct machine_dma *dma,
                       struct own_mapping *mapping)
 {
@@ -484,6 +507,7 @@ const struct machine_ops sim_ops = {
 	.bar_map = sim_bar_map,
 	.mmio_read = sim_mmio_read,
 	.mmio_write = sim_mmio_write,
+	.bar_view = sim_bar_view,
 	.dma_map = sim_dma_map,
 	.dma_unmap = sim_dma_unmap,
 	.irq = sim_irq,

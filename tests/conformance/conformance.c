@@ -17,6 +17,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "topology.h"
 #include "tree.h"
 #include <p2pdma/access.h>
 #include <p2pdma/progress.h>
@@ -241,6 +242,69 @@ static void bars_are_mapped_as_large_as_they_are(void **state)
 	p2pdma_device_close(subject->device);
 }
 
+static int view(const struct subject *subject, uint64_t offset, enum machine_view what,
+                void **memory)
+{
+	const struct backend *backend = subject->machine->backend;
+
+	return backend->ops.bar_view(backend->private, bdf_of(subject->device),
+	                             subject->bar < 0 ? 0 : subject->bar, offset, PAGE, what,
+	                             memory);
+}
+
+/* No public call asks for one BAR's pages alone: p2pmem_mmap() is of a provider. */
+static void a_view_is_the_bar_or_ones(void **state)
+{
+	struct subject *subject = *state;
+	bool can_map = can(subject, P2PDMA_CAP_BAR_MAP);
+	struct p2pdma_bar_map *map;
+	void *memory = NULL;
+	uint32_t word = 0x12345678;
+	uint8_t ones[PAGE];
+	volatile uint32_t *at;
+	int r;
+
+	memset(ones, 0xff, sizeof(ones));
+	assert_int_equal(view(subject, 0, VIEW_NEW, &memory), can_map ? -EPERM : -EOPNOTSUPP);
+	assert_null(memory);
+	if (!can_map || subject->bar < 0)
+		return;
+	assert_int_equal(p2pdma_device_open(subject->device, NULL), 0);
+	r = view(subject, 0, VIEW_NEW, &memory);
+	if (r) {
+		assert_int_equal(r, -EOPNOTSUPP);
+		assert_null(memory);
+		p2pdma_device_close(subject->device);
+		return;
+	}
+	assert_int_equal((uintptr_t)memory % PAGE, 0);
+	assert_int_equal(p2pdma_bar_map(subject->device, subject->bar, NULL, &map), 0);
+	at = memory;
+	assert_int_equal(p2pdma_bar_write(map, 8, 4, &word), 0);
+	assert_int_equal(p2pdma_bar_read(map, 8, 4, &word), 0);
+	assert_int_equal(at[2], 0x12345678);
+	at[3] = 0x9abcdef0;
+	assert_int_equal(p2pdma_bar_read(map, 12, 4, &word), 0);
+	assert_int_equal(word, 0x9abcdef0);
+	assert_int_equal(view(subject, 0, VIEW_BLANK, &memory), 0);
+	assert_ptr_equal(memory, at);
+	assert_memory_equal(memory, ones, PAGE);
+	at[3] = 1;
+	assert_int_equal(p2pdma_bar_read(map, 12, 4, &word), 0);
+	assert_int_equal(word, 0x9abcdef0);
+	assert_int_equal(view(subject, 0, VIEW_SHOW, &memory), 0);
+	assert_ptr_equal(memory, at);
+	assert_int_equal(at[3], 0x9abcdef0);
+	p2pdma_bar_unmap(map);
+	p2pdma_device_close(subject->device);
+	assert_int_equal(at[3], 0x9abcdef0);
+	assert_int_equal(view(subject, 0, VIEW_BLANK, &memory), 0);
+	assert_memory_equal(memory, ones, PAGE);
+	assert_int_equal(view(subject, 0, VIEW_SHOW, &memory), -EPERM);
+	assert_memory_equal(memory, ones, PAGE);
+	assert_int_equal(view(subject, 0, VIEW_END, &memory), 0);
+}
+
 static void memory_is_mapped_and_unmapped_whole(void **state)
 {
 	struct subject *subject = *state;
@@ -426,6 +490,7 @@ int main(int argc, char **argv)
 		ON_A_MACHINE(a_function_is_opened_once),
 		ON_A_MACHINE(what_wants_it_open_says_so),
 		ON_A_MACHINE(bars_are_mapped_as_large_as_they_are),
+		ON_A_MACHINE(a_view_is_the_bar_or_ones),
 		ON_A_MACHINE(memory_is_mapped_and_unmapped_whole),
 		ON_A_MACHINE(vectors_are_counted),
 		ON_A_MACHINE(a_reset_leaves_the_registers),

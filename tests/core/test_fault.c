@@ -3,6 +3,7 @@
  * test_fault.c - fault: which op it lets fail, and how it is told.
  */
 #include "bytes.h"
+#include "topology.h"
 
 #include <stdio.h>
 #include <unistd.h>
@@ -137,12 +138,20 @@ static void one_wraps_another(void **state)
 	p2pdma_machine_close(machine);
 }
 
+static int view(struct p2pdma_device *device, enum machine_view what, void **memory)
+{
+	const struct backend *backend = device->machine->backend;
+
+	return backend->ops.bar_view(backend->private, bdf(0, 3, 0, 0), 0, 0, 4096, what, memory);
+}
+
 /* Each op that can fail does, also one that the machine below does not have. */
 static void every_op_fails(void **state)
 {
-	static const char *const names[] = { "snapshot", "device_open", "config_write", "bar_map",
-		                             "dma_map",  "dma_unmap",   "irq",          "reset",
-		                             "progress", "event",       "simulation" };
+	static const char *const names[] = {
+		"snapshot",  "device_open", "config_write", "bar_map",  "bar_view", "dma_map",
+		"dma_unmap", "irq",         "reset",        "progress", "event",    "simulation"
+	};
 	void *memory = aligned_alloc(4096, 4096);
 
 	(void)state;
@@ -164,6 +173,8 @@ static void every_op_fails(void **state)
 		failed += p2pdma_device_open(device, NULL) == -EIO;
 		failed += p2pdma_device_config_write(device, 4, 2, 0) == -EIO;
 		failed += p2pdma_bar_map(device, 0, NULL, &map) == -EIO;
+		failed += view(device, VIEW_END, &memory) == -EIO; /* is not counted */
+		failed += view(device, VIEW_BLANK, &memory) == -EIO;
 		failed += p2pdma_dma_map(device, memory, 4096, P2PDMA_OP_READ, &address) == -EIO;
 		failed += p2pdma_dma_unmap(device, address, 4096) == -EIO;
 		failed += p2pdma_device_irq(device, 0, -1) == -EIO;

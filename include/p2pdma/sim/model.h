@@ -128,7 +128,7 @@ void p2pdma_model_set_id(struct p2pdma_function *function, uint16_t vendor, uint
  * @bar: 0 to 5; it takes two, being 64 bits wide and prefetchable
  * @size: bytes, a power of two of at least 4096; 0: what the capture says
  * @memory: @size bytes, the model's; NULL: zeroed memory of the fabric's that takes room only where
- *	written
+ *	touched, and that p2pmem_mmap() can show
  *
  * Return: 0; -EINVAL: no power of two, or the BAR is taken, or the capture has none there.
  */
