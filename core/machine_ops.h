@@ -100,7 +100,12 @@ struct machine_ops {
 	int (*bar_view)(void *private, struct p2pdma_bdf bdf, int bar, uint64_t offset,
 	                size_t length, enum machine_view what, void **memory);
 
-	/* Open.  dma_unmap takes whole mappings only: -EINVAL. */
+	/*
+	 * Open.  -ENOSPC: no IOVA is left.  -ENOMEM.  Of a fixed address: -ERANGE: it is none that
+	 * an IOVA can have: beyond what the IOMMU translates, or where interrupts are; -EEXIST: it
+	 * is taken, or nothing is translated and it is not where the memory is. dma_unmap takes
+	 * whole mappings only: -EINVAL.
+	 */
 	int (*dma_map)(void *private, struct p2pdma_bdf bdf, const struct machine_dma *dma,
 	               struct p2pdma_dma *ret_address);
 	int (*dma_unmap)(void *private, struct p2pdma_bdf bdf, struct p2pdma_dma address,

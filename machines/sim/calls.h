@@ -136,6 +136,10 @@ const struct claim *decode_address(struct segment *segment, uint64_t address);
 const struct claim *decode_disabled(struct segment *segment, uint64_t address);
 /* The window of a bridge, decode on or not. */
 bool decode_in_window(const struct p2pdma_function *bridge, uint64_t address);
+/* All that it answers to, or would if it were plugged in and switched on: BARs and windows. */
+#define MOST_RANGES (BAR_COUNT + 2)
+size_t decode_ranges(const struct p2pdma_function *function,
+                     struct address_range ret_ranges[MOST_RANGES]);
 /* Whether @bus lies below the bridge, by its bus number registers. */
 bool decode_leads_to(const struct p2pdma_function *bridge, uint8_t bus);
 /* The function, or the bridge that leads there; NULL: nobody. */
@@ -288,7 +292,11 @@ void dram_unregister(struct fabric *fabric, uint64_t phys);
 
 int iommu_new(struct fabric *fabric);
 void iommu_free(struct fabric *fabric);
-/* -ENOSPC, -ENOMEM, -EEXIST (a fixed address that is taken). */
+/* What lies in a window now is never given to memory, whatever becomes of its registers.  -ENOMEM. */
+int iommu_boot(struct fabric *fabric);
+/*
+ * -ENOSPC, -ENOMEM.  Of a fixed address: -ERANGE: none that an IOVA can have; -EEXIST: taken.
+ */
 int iommu_map(struct fabric *fabric, struct p2pdma_bdf requester, uint64_t phys, size_t length,
               enum p2pdma_op op, bool is_fixed, uint64_t *address);
 int iommu_unmap(struct fabric *fabric, struct p2pdma_bdf requester, uint64_t iova, size_t length,

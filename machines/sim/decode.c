@@ -22,18 +22,15 @@
 #define CARDBUS_PAGE  0xfffu
 #define MIB           0x100000ull
 
-struct range {
-	uint64_t base, limit;
-};
-
 /* PC Card 8.0, vol. 2, 4.5.3 */
-static int read_cardbus_windows(const uint8_t *config, struct range ret_ranges[2])
+static int read_cardbus_windows(const uint8_t *config, struct address_range ret_ranges[2])
 {
 	int count = 0;
 
 	for (size_t i = 0; i < 2; i++) {
 		const uint8_t *at = config + CARDBUS_BASE + 8 * i;
-		struct range range = { get32(at) & ~CARDBUS_PAGE, get32(at + 4) | CARDBUS_PAGE };
+		struct address_range range = { get32(at) & ~CARDBUS_PAGE,
+			                       get32(at + 4) | CARDBUS_PAGE };
 
 		/* Both zero is a window not used. */
 		if (range.limit > range.base && get32(at + 4))
@@ -43,11 +40,11 @@ static int read_cardbus_windows(const uint8_t *config, struct range ret_ranges[2
 }
 
 /* PCI-to-PCI Bridge 1.2, 3.2.5.8 and 3.2.5.9: limits below their bases are closed windows. */
-static int read_windows(const struct p2pdma_function *bridge, struct range ret_ranges[2])
+static int read_windows(const struct p2pdma_function *bridge, struct address_range ret_ranges[2])
 {
 	const uint8_t *config = RULE(SIM_WINDOW) ? bridge->config : bridge->boot_config;
 	uint16_t base = get16(config + MEMORY_BASE), limit = get16(config + MEMORY_BASE + 2);
-	struct range range;
+	struct address_range range;
 	int count = 0;
 
 	if (bridge->header_type == 2)
@@ -72,7 +69,7 @@ static int read_windows(const struct p2pdma_function *bridge, struct range ret_r
 
 bool decode_in_window(const struct p2pdma_function *bridge, uint64_t address)
 {
-	struct range ranges[2];
+	struct address_range ranges[2];
 	int count = read_windows(bridge, ranges);
 
 	for (int i = 0; i < count; i++)
@@ -102,7 +99,7 @@ static bool add_claims(struct segment *segment, struct p2pdma_function *function
 		.function = function,
 		.is_enabled = function_decodes(function) || !RULE(SIM_MEMORY_ENABLE),
 	};
-	struct range ranges[2];
+	struct address_range ranges[2];
 	int count;
 
 	for (int bar = 0; bar < BAR_COUNT; bar++) {
@@ -125,6 +122,22 @@ static bool add_claims(struct segment *segment, struct p2pdma_function *function
 			return false;
 	}
 	return true;
+}
+
+size_t decode_ranges(const struct p2pdma_function *function,
+                     struct address_range ret_ranges[MOST_RANGES])
+{
+	size_t count = function->below ? (size_t)read_windows(function, ret_ranges) : 0;
+
+	for (int bar = 0; bar < BAR_COUNT; bar++) {
+		const struct bar *range = &function->bars[bar];
+		uint64_t base = function_bar_base(function, bar);
+
+		if (range->kind != BAR_NONE && range->kind != BAR_IO && base && range->size)
+			ret_ranges[count++] =
+				(struct address_range){ base, base + range->size - 1 };
+	}
+	return count;
 }
 
 static int compare_claims(const void *left, const void *right)

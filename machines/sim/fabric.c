@@ -15,6 +15,7 @@
 
 #define TIMEOUT      (50000000 * PS_PER_NS) /* PCIe Base 7.5.3.16: 50 us to 50 ms by default */
 #define LANDING      (200 * PS_PER_NS)
+#define IOVA_BITS    48
 #define ROOT_LATENCY (150 * PS_PER_NS)
 #define LINK_HOP     (80 * PS_PER_NS)
 #define FIRST_ROOM   8
@@ -38,6 +39,7 @@ struct fabric *fabric_new(void)
 	fabric->landing = LANDING;
 	fabric->random = 1;
 	fabric->iommu = P2PDMA_IOMMU_NONE;
+	fabric->iova_bits = IOVA_BITS;
 	if (pthread_mutex_init(&fabric->lock, NULL)) {
 		free(fabric);
 		return NULL;
@@ -255,7 +257,7 @@ int fabric_boot(struct fabric *fabric, struct p2pdma_error *err)
 			return report(err, -ENOMEM, "out of memory");
 		memcpy(functions[i]->boot_config, functions[i]->config, CONFIG_SIZE);
 	}
-	return 0;
+	return iommu_boot(fabric) ? report(err, -ENOMEM, "out of memory") : 0;
 }
 
 struct p2pdma_function *fabric_function(const struct fabric *fabric, struct p2pdma_bdf bdf)

@@ -142,6 +142,10 @@ struct wire {
 	struct p2pdma_sim_wire count;
 };
 
+struct address_range {
+	uint64_t base, limit; /* inclusive */
+};
+
 /* A range of addresses that someone on a segment answers to. */
 struct claim {
 	uint64_t base;
@@ -275,6 +279,7 @@ struct fabric {
 	uint64_t completion_timeout; /* ps */
 	uint64_t landing;            /* ps a posted write may take longer than it must */
 	enum p2pdma_iommu iommu;     /* the most that a function has */
+	unsigned int iova_bits;      /* of the addresses that it translates */
 	struct clock *clock;
 
 	size_t function_count;

@@ -394,17 +394,20 @@ static int read_common(const struct source *source, const json_t *root, struct f
 	static const char *const iommus[] = { "none", "passthrough", "translated", NULL };
 	uint64_t landing = fabric->landing / PS_PER_NS;
 	uint64_t timeout = fabric->completion_timeout / (1000 * PS_PER_NS);
+	uint64_t iova_bits = fabric->iova_bits;
 	size_t iommu = 0;
 	int r;
 
 	if ((r = get_number(source, root, "seed", 0, INT64_MAX, &fabric->random)) ||
 	    (r = get_number(source, root, "landing_ns", 0, 1000000000, &landing)) ||
 	    (r = get_number(source, root, "completion_timeout_us", 1, 64000000, &timeout)) ||
-	    (r = get_word(source, root, "iommu", iommus, &iommu)))
+	    (r = get_word(source, root, "iommu", iommus, &iommu)) ||
+	    (r = get_number(source, root, "iova_bits", 32, 57, &iova_bits)))
 		return r;
 	fabric->landing = landing * PS_PER_NS;
 	fabric->completion_timeout = timeout * 1000 * PS_PER_NS;
 	fabric->iommu = P2PDMA_IOMMU_NONE + (enum p2pdma_iommu)iommu;
+	fabric->iova_bits = (unsigned int)iova_bits;
 	return read_machine(source, root, fabric->said);
 }
 
@@ -419,9 +422,9 @@ static int boot(const struct source *source, struct fabric *fabric)
 static int read_fabric(const struct source *source, json_t *root, struct fabric *fabric)
 {
 	static const char *const keys[] = {
-		"format", "version", "seed",  "landing_ns", "completion_timeout_us",
-		"iommu",  "machine", "roots", "faults",     "capture",
-		"models", NULL
+		"format",  "version",   "seed",    "landing_ns", "completion_timeout_us",
+		"iommu",   "iova_bits", "machine", "roots",      "faults",
+		"capture", "models",    NULL
 	};
 	bool is_capture = json_object_get(root, "capture");
 	json_t *faults = json_object_get(root, "faults");

@@ -16,7 +16,6 @@
 #define PAGE       4096u
 #define LARGE_PAGE (2ull << 20)
 #define IOVA_BASE  (1ull << 20)
-#define IOVA_END   (1ull << 48)
 /* Interrupts: no write to it is translated. */
 #define MESSAGE_BASE  0xfee00000ull
 #define MESSAGE_LIMIT 0xfeefffffull
@@ -38,6 +37,8 @@ struct iommu {
 	size_t count;
 	struct domain *domains; /* by requester */
 	size_t last;
+	size_t window_count;
+	struct address_range *windows; /* of boot */
 };
 
 int iommu_new(struct fabric *fabric)
@@ -52,10 +53,34 @@ void iommu_free(struct fabric *fabric)
 
 	for (size_t i = 0; iommu && i < iommu->count; i++)
 		free(iommu->domains[i].mappings);
-	if (iommu)
+	if (iommu) {
 		free(iommu->domains);
+		free(iommu->windows);
+	}
 	free(iommu);
 	fabric->iommu_tables = NULL;
+}
+
+int iommu_boot(struct fabric *fabric)
+{
+	struct iommu *iommu = fabric->iommu_tables;
+
+	for (size_t i = 0; i < fabric->root_count; i++) {
+		const struct segment *segment = fabric->roots[i].segment;
+
+		for (size_t j = 0; j < segment->member_count; j++) {
+			struct address_range ranges[MOST_RANGES];
+			size_t count = decode_ranges(segment->members[j], ranges);
+
+			for (size_t k = 0; k < count; k++) {
+				if (!fabric_grow(&iommu->windows, iommu->window_count,
+				                 sizeof(ranges[0])))
+					return -ENOMEM;
+				iommu->windows[iommu->window_count++] = ranges[k];
+			}
+		}
+	}
+	return 0;
 }
 
 static uint64_t key_of(struct p2pdma_bdf bdf)
@@ -129,10 +154,34 @@ static bool overlaps(uint64_t iova, uint64_t length, uint64_t base, uint64_t lim
 	return iova <= limit && (base <= iova || base - iova < length);
 }
 
+static uint64_t end_of(const struct fabric *fabric)
+{
+	return 1ull << fabric->iova_bits;
+}
+
 static void step_over(uint64_t base, uint64_t limit, uint64_t length, uint64_t *at)
 {
 	if (overlaps(*at, length, base, limit))
-		*at = limit < IOVA_END ? limit + 1 : IOVA_END + 1;
+		*at = limit < UINT64_MAX / 2 ? limit + 1 : UINT64_MAX / 2;
+}
+
+/* Over what functions answer to, and what they did at boot: as by then they may again. */
+static int step_over_windows(const struct fabric *fabric, uint64_t length, uint64_t *at)
+{
+	const struct iommu *iommu = fabric->iommu_tables;
+
+	for (size_t i = 0; i < iommu->window_count; i++)
+		step_over(iommu->windows[i].base, iommu->windows[i].limit, length, at);
+	for (size_t i = 0; i < fabric->root_count; i++) {
+		struct segment *segment = fabric->roots[i].segment;
+
+		decode_address(segment, 0); /* brings the claims up to date */
+		if (segment->is_stale)
+			return -ENOMEM;
+		for (size_t j = 0; j < segment->claim_count; j++)
+			step_over(segment->claims[j].base, segment->claims[j].limit, length, at);
+	}
+	return 0;
 }
 
 /*
@@ -142,43 +191,41 @@ static void step_over(uint64_t base, uint64_t limit, uint64_t length, uint64_t *
 static int find_room(const struct fabric *fabric, const struct domain *domain, uint64_t base,
                      uint64_t length, uint64_t align, uint64_t *ret_iova)
 {
-	uint64_t at = base, before;
+	uint64_t at = base, before, end = end_of(fabric);
+	int r = 0;
 
 	do {
 		size_t next;
 
 		at = (at + align - 1) & ~(align - 1);
 		before = at;
-		if (at > IOVA_END || length > IOVA_END - at)
+		if (at > end || length > end - at)
 			return -ENOSPC;
 		step_over(MESSAGE_BASE, MESSAGE_LIMIT, length, &at);
 		next = mapping_at(domain, at);
 		if (next < domain->count)
 			step_over(domain->mappings[next].iova, limit_of(&domain->mappings[next]),
 			          length, &at);
-		for (size_t i = 0; i < fabric->root_count; i++) {
-			struct segment *segment = fabric->roots[i].segment;
-
-			decode_address(segment, 0); /* brings the claims up to date */
-			if (segment->is_stale)
-				return -ENOMEM;
-			for (size_t j = 0; j < segment->claim_count; j++)
-				step_over(segment->claims[j].base, segment->claims[j].limit, length,
-				          &at);
-		}
-	} while (at != before);
-	*ret_iova = at;
-	return 0;
+		r = step_over_windows(fabric, length, &at);
+	} while (!r && at != before);
+	if (!r)
+		*ret_iova = at;
+	return r;
 }
 
-static bool is_free(const struct domain *domain, uint64_t iova, uint64_t length)
+static int check_fixed(const struct fabric *fabric, const struct domain *domain, uint64_t iova,
+                       uint64_t length)
 {
 	size_t next = mapping_at(domain, iova);
+	uint64_t end = end_of(fabric);
 
-	return length <= UINT64_MAX - iova &&
-	       !overlaps(iova, length, MESSAGE_BASE, MESSAGE_LIMIT) &&
-	       (next == domain->count || !overlaps(iova, length, domain->mappings[next].iova,
-	                                           limit_of(&domain->mappings[next])));
+	if (iova > end || length > end - iova ||
+	    overlaps(iova, length, MESSAGE_BASE, MESSAGE_LIMIT))
+		return -ERANGE;
+	return next < domain->count && overlaps(iova, length, domain->mappings[next].iova,
+	                                        limit_of(&domain->mappings[next]))
+	               ? -EEXIST
+	               : 0;
 }
 
 int iommu_map(struct fabric *fabric, struct p2pdma_bdf requester, uint64_t phys, size_t length,
@@ -197,9 +244,9 @@ int iommu_map(struct fabric *fabric, struct p2pdma_bdf requester, uint64_t phys,
 		domain = add_domain(iommu, requester);
 	if (!domain)
 		return -ENOMEM;
-	if (is_fixed && !is_free(domain, iova, length))
-		return -EEXIST;
-	if (!is_fixed)
+	if (is_fixed)
+		r = check_fixed(fabric, domain, iova, length);
+	else
 		r = find_room(fabric, domain, domain->next, length, align, &iova);
 	if (r == -ENOSPC)
 		r = find_room(fabric, domain, IOVA_BASE, length, align, &iova);

@@ -46,7 +46,7 @@ GOOD = {
                                  "host_bridge": "8086:2020"}, socket=1, domain=4294967295,
                        latency_ns=1),
     "the top": fabric(MEM, seed=0, landing_ns=0, completion_timeout_us=1, iommu="translated",
-                      machine={"kernel": "6.1", "cpu_vendor": "x", "cpu_family": 0}),
+                      iova_bits=32, machine={"kernel": "6.1", "cpu_vendor": "x", "cpu_family": 0}),
     "faults": fabric(MEM, faults=[
         {"at_ns": 0, "do": "retrain", "device": "0000:00:01.0", "down_us": 1},
         {"tlp": {"type": "write", "requester": "01:00.0", "nth": 2}, "do": "delay",
@@ -59,6 +59,7 @@ BAD = {
     "models without a capture": fabric(MEM, models={}),
     "unknown key": fabric(MEM, speed=1),
     "unknown IOMMU mode": fabric(MEM, iommu="on"),
+    "wide IOVAs": fabric(MEM, iova_bits=58),
     "unknown key of a root": root(bus="0000:00"),
     "unknown ops": root(platform={"same_port": "wr"}),
     "short ID": root(platform={"host_bridge": "8086:20"}),

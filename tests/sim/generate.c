@@ -323,7 +323,8 @@ void generate(uint64_t seed, struct fabric_plan *ret_plan)
 		        "\"machine\":{\"kernel\":\"6.12.1\",\"cpu_vendor\":\"AuthenticAMD\","
 		        "\"cpu_family\":%u},",
 		        chance(&w, 60) ? 25 : 21);
-	fprintf(w.out, "\"iommu\":\"%s\",\"roots\":[", iommus[iommu]);
+	/* Wide: windows and BARs in them are moved far up, and have to be mapped where they are. */
+	fprintf(w.out, "\"iommu\":\"%s\",\"iova_bits\":57,\"roots\":[", iommus[iommu]);
 	for (unsigned int i = 0; i < ret_plan->root_count; i++) {
 		struct root_plan *root = &ret_plan->roots[i];
 

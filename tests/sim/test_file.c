@@ -201,6 +201,7 @@ static void defaults_are_of_a_running_machine(void **state)
 	assert_true(fabric->landing == 200 * PS_PER_NS);
 	assert_true(fabric->completion_timeout == 50000000 * PS_PER_NS);
 	assert_int_equal(fabric->iommu, P2PDMA_IOMMU_NONE);
+	assert_int_equal(fabric->iova_bits, 48);
 	assert_true(fabric->random == 1);
 	assert_string_equal(fabric->roots[0].policy.name, "refuses");
 	assert_int_equal(fabric->function_count, 2); /* no host bridge */
@@ -222,7 +223,7 @@ static void the_top_says_what_holds_everywhere(void **state)
 {
 	struct fabric *fabric = read_ok(
 		HEAD "\"seed\":7,\"landing_ns\":1000,\"completion_timeout_us\":50,"
-		     "\"iommu\":\"translated\",\"machine\":{\"kernel\":\"6.12.1\","
+		     "\"iommu\":\"translated\",\"iova_bits\":39,\"machine\":{\"kernel\":\"6.12.1\","
 		     "\"cpu_vendor\":\"AuthenticAMD\",\"cpu_family\":25},\"roots\":[{"
 		     "\"socket\":3,\"latency_ns\":400,\"below\":[{\"ats\":true," MEM "}]}]}");
 	struct p2pdma_function *drive = at(fabric, "0000:01:00.0");
@@ -232,6 +233,7 @@ static void the_top_says_what_holds_everywhere(void **state)
 	assert_true(fabric->landing == 1000 * PS_PER_NS);
 	assert_true(fabric->completion_timeout == 50000 * PS_PER_NS);
 	assert_int_equal(fabric->iommu, P2PDMA_IOMMU_TRANSLATED);
+	assert_int_equal(fabric->iova_bits, 39);
 	assert_string_equal(fabric->said->kernel, "6.12.1");
 	assert_string_equal(fabric->said->cpu_vendor, "AuthenticAMD");
 	assert_int_equal(fabric->said->cpu_family, 25);

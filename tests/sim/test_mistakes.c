@@ -46,6 +46,7 @@ static void mistakes_at_the_top_are_named(void **state)
 	refuse(HEAD "\n\"landing_ns\":1.5}", ":2:1", "expected a whole number");
 	refuse(HEAD "\n\"completion_timeout_us\":0}", ":2:1", "from 1 to");
 	refuse(HEAD "\n\"iommu\":\"on\"}", ":2:1", "one of none, passthrough, translated");
+	refuse(HEAD "\n\"iova_bits\":31}", ":2:1", "from 32 to 57");
 	refuse(HEAD "\n\"machine\":[]}", ":2:1", "expected an object");
 	refuse(HEAD "\n\"machine\":{\"arch\":1}}", ":2:12", "\"arch\": unknown key");
 	refuse(HEAD "\n\"machine\":{\"kernel\":\"\"}}", ":2:12", "1 to 255 bytes");

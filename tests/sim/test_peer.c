@@ -13,10 +13,10 @@
 #include "topology.h"
 
 #define PAGE 4096u
-#define MACHINE(iommu)                                                                            \
-	"{\"format\":\"p2pdma-fabric\",\"version\":1,\"iommu\":\"" iommu "\",\"roots\":["         \
-	"{\"platform\":{\"same_port\":\"rw\",\"across_ports\":\"rw\",\"across_sockets\":\"rw\"}," \
-	"\"below\":[{\"type\":\"switch\",\"below\":["                                             \
+#define MACHINE(iommu, bits)                                                                      \
+	"{\"format\":\"p2pdma-fabric\",\"version\":1,\"iommu\":\"" iommu "\",\"iova_bits\":" bits \
+	",\"roots\":[{\"platform\":{\"same_port\":\"rw\",\"across_ports\":\"rw\","                \
+	"\"across_sockets\":\"rw\"},\"below\":[{\"type\":\"switch\",\"below\":["                  \
 	"{\"model\":\"probe\",\"id\":0,\"name\":\"client\"},"                                     \
 	"{\"model\":\"probe\",\"id\":1,\"name\":\"provider\"}]}]}]}"
 
@@ -74,7 +74,7 @@ static enum p2pdma_sim_fate write_at(struct scene *scene, uint64_t address)
 /* With redirecting ports all goes through the IOMMU. */
 static void a_peer_is_mapped_where_it_is_or_elsewhere(void **state)
 {
-	struct scene scene = open_scene(MACHINE("translated"));
+	struct scene scene = open_scene(MACHINE("translated", "48"));
 	struct p2pdma_dma fixed = { 0 }, free = { 0 };
 
 	(void)state;
@@ -84,8 +84,10 @@ static void a_peer_is_mapped_where_it_is_or_elsewhere(void **state)
 	assert_int_equal(write_at(&scene, fixed.addr), P2PDMA_SIM_ARRIVED);
 	assert_int_equal(lab_probe(1)->memory[63], 0x5a);
 	assert_int_equal(map_peer(&scene, true, scene.bar, &free), -EEXIST);
-	assert_int_equal(map_peer(&scene, true, 0xfee00000, &free), -EEXIST);
-	assert_int_equal(map_peer(&scene, true, UINT64_MAX - PAGE + 1, &free), -EEXIST);
+	assert_int_equal(map_peer(&scene, true, 0xfee00000, &free), -ERANGE);
+	assert_int_equal(map_peer(&scene, true, 0xfeeff000, &free), -ERANGE);
+	assert_int_equal(map_peer(&scene, true, 1ull << 48, &free), -ERANGE);
+	assert_int_equal(map_peer(&scene, true, UINT64_MAX - PAGE + 1, &free), -ERANGE);
 	assert_int_equal(free.addr, 0);
 	assert_int_equal(map_peer(&scene, false, 0, &free), 0);
 	assert_true(free.addr != scene.bar);
@@ -98,9 +100,74 @@ static void a_peer_is_mapped_where_it_is_or_elsewhere(void **state)
 	lab_close(&scene.lab);
 }
 
+/* The BAR lies at 2^45 and above. */
+static void a_narrow_iommu_has_no_address_for_a_peer(void **state)
+{
+	struct scene scene = open_scene(MACHINE("translated", "39"));
+	struct p2pdma_dma address = { 0 };
+
+	(void)state;
+	assert_int_equal(map_peer(&scene, true, scene.bar, &address), -ERANGE);
+	assert_int_equal(map_peer(&scene, true, 1ull << 39, &address), -ERANGE);
+	assert_int_equal(map_peer(&scene, true, (1ull << 39) - PAGE, &address), 0);
+	assert_int_equal(unmap_peer(&scene, address), 0);
+	assert_int_equal(map_peer(&scene, false, 0, &address), 0);
+	assert_true(address.addr < 1ull << 39);
+	assert_int_equal(write_at(&scene, address.addr), P2PDMA_SIM_ARRIVED);
+	lab_close(&scene.lab);
+}
+
+static int map_memory(const struct scene *scene, void *memory, size_t length,
+                      struct p2pdma_dma *ret_address)
+{
+	return p2pdma_dma_map(lab_device(&scene->lab, "client"), memory, length, P2PDMA_OP_BOTH,
+	                      ret_address);
+}
+
+/*
+ * Whatever of a root complex is off, not there or moved away for a while: an IOMMU of 32 bits, with
+ * registers from 2 GiB on, gives out all of the rest.
+ */
+static void memory_is_in_nobodys_window(void **state)
+{
+	struct scene scene =
+		open_scene("{\"format\":\"p2pdma-fabric\",\"version\":1,\"iommu\":\"translated\","
+	                   "\"iova_bits\":32,\"roots\":[{\"below\":["
+	                   "{\"model\":\"probe\",\"id\":0,\"name\":\"client\"},"
+	                   "{\"model\":\"probe\",\"id\":1,\"name\":\"provider\"},"
+	                   "{\"model\":\"dma\",\"name\":\"engine\"},"
+	                   "{\"type\":\"integrated\",\"model\":\"dma\",\"name\":\"off\"},"
+	                   "{\"type\":\"integrated\",\"model\":\"dma\",\"name\":\"moved\"},"
+	                   "{\"type\":\"integrated\",\"model\":\"dma\",\"absent\":true}]}]}");
+	struct p2pdma_device *off = lab_device(&scene.lab, "off");
+	struct p2pdma_device *moved = lab_device(&scene.lab, "moved");
+	const size_t length = 1u << 20;
+	uint64_t bars[] = { lab_bar(off), lab_bar(moved), lab_bar(moved) + 0x2000 };
+	uint8_t *memory = aligned_alloc(PAGE, length);
+	struct p2pdma_dma address;
+	size_t count = 0;
+	int r;
+
+	(void)state;
+	assert_non_null(memory);
+	assert_int_equal(bars[1] - bars[0], 0x2000);
+	lab_change(off, COMMAND, COMMAND_MEMORY, 0);
+	lab_set(moved, 0x10, 4, 0);
+	while (!(r = map_memory(&scene, memory, length, &address))) {
+		for (size_t i = 0; i < sizeof(bars) / sizeof(bars[0]); i++)
+			assert_true(bars[i] < address.addr || bars[i] >= address.addr + length);
+		assert_true(address.addr + length <= 0xfee00000 || address.addr >= 0xfef00000);
+		count++;
+	}
+	assert_int_equal(r, -ENOSPC);
+	assert_in_range(count, 4096 - 8, 4096 - 4); /* of all that there is */
+	free(memory);
+	lab_close(&scene.lab);
+}
+
 static void without_iommu_a_peer_is_where_it_is(void **state)
 {
-	struct scene scene = open_scene(MACHINE("none"));
+	struct scene scene = open_scene(MACHINE("none", "48"));
 	struct p2pdma_dma address = { 0 };
 
 	(void)state;
@@ -116,6 +183,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_peer_is_mapped_where_it_is_or_elsewhere),
+		cmocka_unit_test(a_narrow_iommu_has_no_address_for_a_peer),
+		cmocka_unit_test(memory_is_in_nobodys_window),
 		cmocka_unit_test(without_iommu_a_peer_is_where_it_is),
 	};
 
