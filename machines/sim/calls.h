@@ -269,10 +269,10 @@ unsigned int packet_tlps(const struct packet *packet);
 /* ---- pool.c: packets ---- */
 
 #define PACKET_MAX 4096 /* bytes; packets never cross a multiple of it, as TLPs do not (2.2.7) */
-int pool_new(struct fabric *fabric);
-void pool_free(struct fabric *fabric);
+int packets_new(struct fabric *fabric);
+void packets_free(struct fabric *fabric);
 /* Room for @count things of @size, which goes with the fabric; NULL when out of memory. */
-void *pool_take(struct fabric *fabric, size_t count, size_t size);
+void *packets_take(struct fabric *fabric, size_t count, size_t size);
 /* NULL when out of memory; @length bytes of data for a write or completion. */
 struct packet *packet_new(struct fabric *fabric, enum tlp type, uint32_t length);
 void packet_free(struct packet *packet);

@@ -44,7 +44,7 @@ struct fabric *fabric_new(void)
 		free(fabric);
 		return NULL;
 	}
-	if (clock_new(fabric) || pool_new(fabric) || requester_new(fabric) || dram_new(fabric) ||
+	if (clock_new(fabric) || packets_new(fabric) || requester_new(fabric) || dram_new(fabric) ||
 	    iommu_new(fabric) || observe_new(fabric) || !(fabric->said = snapshot_new()))
 		return fabric_free(fabric);
 	return fabric;
@@ -185,7 +185,7 @@ struct fabric *fabric_free(struct fabric *fabric)
 	mailbox_free(fabric);
 	clock_free(fabric);
 	requester_free(fabric);
-	pool_free(fabric);
+	packets_free(fabric);
 	iommu_free(fabric);
 	dram_free(fabric);
 	observe_free(fabric);

@@ -22,13 +22,13 @@ struct pool {
 
 static const uint32_t packet_rooms[] = { 0, SMALL_PACKET, PACKET_MAX };
 
-int pool_new(struct fabric *fabric)
+int packets_new(struct fabric *fabric)
 {
 	fabric->pool = calloc(1, sizeof(*fabric->pool));
 	return fabric->pool ? 0 : -ENOMEM;
 }
 
-void pool_free(struct fabric *fabric)
+void packets_free(struct fabric *fabric)
 {
 	struct slab *slab = fabric->pool ? fabric->pool->slabs : NULL, *next;
 
@@ -40,7 +40,7 @@ void pool_free(struct fabric *fabric)
 	fabric->pool = NULL;
 }
 
-void *pool_take(struct fabric *fabric, size_t count, size_t size)
+void *packets_take(struct fabric *fabric, size_t count, size_t size)
 {
 	const size_t header = 64;
 	struct slab *slab = malloc(header + count * size);
@@ -59,7 +59,7 @@ struct packet *packet_new(struct fabric *fabric, enum tlp type, uint32_t length)
 
 	if (!*first) {
 		size_t size = (sizeof(*packet) + packet_rooms[class] + 63) & ~(size_t)63;
-		char *memory = pool_take(fabric, SLAB_PACKETS, size);
+		char *memory = packets_take(fabric, SLAB_PACKETS, size);
 
 		for (size_t i = 0; memory && i < SLAB_PACKETS; i++) {
 			packet = (struct packet *)(void *)(memory + i * size);

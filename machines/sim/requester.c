@@ -112,7 +112,7 @@ static struct transfer *transfer_new(struct fabric *fabric)
 	struct transfer *transfer = requests->free_transfers;
 
 	if (!transfer) {
-		transfer = pool_take(fabric, SLAB_THINGS, sizeof(*transfer));
+		transfer = packets_take(fabric, SLAB_THINGS, sizeof(*transfer));
 		if (!transfer)
 			return NULL;
 		for (size_t i = 0; i + 1 < SLAB_THINGS; i++)
@@ -129,7 +129,7 @@ static struct request *request_new(struct fabric *fabric)
 	struct request *request = requests->free_requests;
 
 	if (!request) {
-		request = pool_take(fabric, SLAB_THINGS, sizeof(*request));
+		request = packets_take(fabric, SLAB_THINGS, sizeof(*request));
 		if (!request)
 			return NULL;
 		for (size_t i = 0; i < SLAB_THINGS; i++) {
