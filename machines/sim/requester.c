@@ -164,6 +164,7 @@ static void release(struct fabric *fabric, struct request *request)
 {
 	struct requests *requests = fabric->requests;
 	struct transfer *transfer = request->transfer;
+	struct p2pdma_function *function = transfer->function;
 
 	if (request->previous)
 		request->previous->next = request->next;
@@ -173,8 +174,12 @@ static void release(struct fabric *fabric, struct request *request)
 		request->next->previous = request->previous;
 	else
 		requests->last = request->previous;
-	if (transfer->function)
-		transfer->function->tags_used -= request->tags;
+	if (function) {
+		function->tags_used -= request->tags;
+		/* Transactions Pending falls: who has switched it off waits for that. */
+		if (!function->tags_used && !function_masters(function))
+			fabric->has_changed = true;
+	}
 	transfer->in_flight--;
 	request->id = 0;
 	request->next = requests->free_requests;

@@ -234,6 +234,90 @@ static void there_is_nothing_beyond_the_last_address(void **state)
 	assert_int_equal(outcome.bytes, 0);
 }
 
+/* PCIe Base 7.5.3.5: Transactions Pending; all ones where nothing answers. */
+static uint32_t pending(const char *name)
+{
+	const struct p2pdma_device *device = named(&stage, name);
+	static size_t at;
+
+	if (!at)
+		at = lab_cap(device, CAP_EXP) + 10;
+	return lab_get(device, at, 2) & 0x8020;
+}
+
+static struct probe *begin_reading(const char *provider)
+{
+	struct probe *probe = probe_of(&stage, "s");
+
+	probe->is_done = false;
+	assert_int_equal(pending("s"), 0);
+	p2pdma_model_read(probe->function, bar_of(&stage, provider), PROBE_BYTES, probe->memory, 0);
+	assert_int_equal(pending("s"), 0x20);
+	return probe;
+}
+
+static void reads_are_pending_until_they_are_answered(void **state)
+{
+	struct probe *probe = begin_reading("p");
+
+	(void)state;
+	assert_int_equal(pending("p"), 0);
+	lab_run(&stage.lab, 10000);
+	assert_int_equal(pending("s"), 0x20); /* 16 KiB by a gen1 x1 link: 80 us */
+	lab_run(&stage.lab, 1000000);
+	assert_true(probe->is_done);
+	assert_int_equal(pending("s"), 0);
+	/* Writes are nothing that one waits for. */
+	p2pdma_model_write(probe->function, bar_of(&stage, "p"), PROBE_BYTES, probe->memory);
+	assert_int_equal(pending("s"), 0);
+}
+
+/* What a driver waits for that has switched bus mastering off, however many it was. */
+static void what_is_pending_drains_without_bus_mastering(void **state)
+{
+	struct probe *probe = begin_reading("p");
+	uint64_t deadline = p2pdma_machine_now(stage.lab.machine) + 10000000;
+
+	(void)state;
+	lab_run(&stage.lab, 10000);
+	lab_change(named(&stage, "s"), COMMAND, COMMAND_MASTER, 0);
+	assert_int_equal(pending("s"), 0x20);
+	while (pending("s"))
+		assert_int_equal(p2pdma_machine_progress(stage.lab.machine, deadline), 1);
+	assert_in_range(p2pdma_machine_now(stage.lab.machine), 10000, 100000);
+	lab_run(&stage.lab, 1);
+	assert_true(probe->is_done);
+}
+
+static void what_is_never_answered_is_pending_until_the_timeout(void **state)
+{
+	struct probe *probe;
+
+	(void)state;
+	script("{\"at_ns\":0,\"do\":\"hang\",\"device\":\"%s\"}", "p");
+	lab_run(&stage.lab, 10);
+	probe = begin_reading("p");
+	lab_change(named(&stage, "s"), COMMAND, COMMAND_MASTER, 0);
+	lab_run(&stage.lab, 45000000);
+	assert_int_equal(pending("s"), 0x20);
+	lab_run(&stage.lab, 10000000);
+	assert_int_equal(pending("s"), 0);
+	assert_true(probe->is_done);
+}
+
+/* Nothing tells whether one that answers nothing has any: all ones. */
+static void a_hung_device_looks_busy_until_it_is_reset(void **state)
+{
+	(void)state;
+	begin_reading("p");
+	script("{\"at_ns\":0,\"do\":\"hang\",\"device\":\"%s\"}", "s");
+	lab_run(&stage.lab, 1000000000);
+	assert_int_equal(pending("s"), 0x8020);
+	script("{\"at_ns\":1,\"do\":\"reset\",\"device\":\"%s\"}", "s");
+	lab_run(&stage.lab, 1000000);
+	assert_int_equal(pending("s"), 0);
+}
+
 #define ON_STAGE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -251,6 +335,10 @@ int main(void)
 		ON_STAGE(the_interrupt_of_an_integrated_device_comes_last),
 		ON_STAGE(stores_take_time_once_many_are_under_way),
 		ON_STAGE(there_is_nothing_beyond_the_last_address),
+		ON_STAGE(reads_are_pending_until_they_are_answered),
+		ON_STAGE(what_is_pending_drains_without_bus_mastering),
+		ON_STAGE(what_is_never_answered_is_pending_until_the_timeout),
+		ON_STAGE(a_hung_device_looks_busy_until_it_is_reset),
 	};
 
 	return cmocka_run_group_tests_name("flight", tests, NULL, NULL);
