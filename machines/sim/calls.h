@@ -321,7 +321,7 @@ void model_detach(struct p2pdma_function *function);
 void model_reset(struct p2pdma_function *function, enum p2pdma_model_reset why);
 /* mem.c: of a BAR with a path */
 uint8_t *mem_make_file(struct bar *bar);
-extern const struct p2pdma_model mem_model, dma_model; /* model_at() has them */
+extern const struct p2pdma_model mem_model, dma_model, accel_model; /* model_at() has them */
 
 /* ---- vectors.c: MSI-X ---- */
 

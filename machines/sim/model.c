@@ -28,11 +28,15 @@ struct pending {
 
 const struct p2pdma_model *model_at(const struct p2pdma_model *const *own, size_t index)
 {
-	static const struct p2pdma_model *const built_in[] = { &mem_model, &dma_model, NULL };
+	static const struct p2pdma_model *const built_in[] = { &mem_model, &dma_model,
+		                                               &accel_model };
+	const size_t count = sizeof(built_in) / sizeof(built_in[0]);
 
-	if (index < 2 || !own)
-		return built_in[index < 2 ? index : 2];
-	for (index -= 2; index && *own; index--)
+	if (index < count)
+		return built_in[index];
+	if (!own)
+		return NULL;
+	for (index -= count; index && *own; index--)
 		own++;
 	return *own;
 }

@@ -45,6 +45,9 @@ static const char *const machines[] = {
 	"{\"socket\":1,\"domain\":1," ROOT ",\"below\":[{\"type\":\"device\",\"functions\":["
 	"{\"type\":\"endpoint\",\"model\":\"dma\",\"acs\":{\"capability\":\"all\"}},"
 	"{\"type\":\"endpoint\",\"model\":\"mem\",\"size\":\"64K\",\"acs\":{\"capability\":\"all\"}}]}]}]}",
+	"{\"format\":\"p2pdma-fabric\",\"version\":1,\"roots\":[{" ROOT
+	",\"below\":[{\"type\":\"switch\",\"below\":[{\"type\":\"endpoint\",\"model\":\"accel\","
+	"\"memory\":\"64K\",\"rate\":\"16M\",\"vfs\":1}," PAIR "]}]}]}",
 };
 
 /* What stays between the steps. */
@@ -293,7 +296,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct run run = { .irq = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) };
 
 	run.memory = aligned_alloc(PAGE, 4 * PAGE);
-	run.machine = open_text(machines[size ? data[0] % 3 : 0]);
+	run.machine = open_text(machines[!size ? 0 : data[0] / 32 == 6 ? 3 : data[0] % 3]);
 	run.count = p2pdma_machine_device_count(run.machine);
 	if (!run.memory || run.irq < 0 || run.count > MOST_DEVICES ||
 	    p2pdma_machine_sim(run.machine, &run.sim))

@@ -89,7 +89,7 @@ static void mistakes_of_elements_are_named(void **state)
 	refuse(ROOT "\n {}" TAIL, ":2:2", "expected a \"type\" or a \"model\"");
 	refuse(ROOT "\n{\"type\":\"gpu\"}" TAIL, ":2:2", "one of port, switch, endpoint, device");
 	refuse(ROOT "\n{\"model\":\"warp\"}" TAIL, ":2:2",
-	       "there is no model \"warp\", but mem, dma");
+	       "there is no model \"warp\", but mem, dma, accel");
 	refuse(ROOT "\n{\"model\":\"mem\",\n \"sise\":\"1M\"}" TAIL, ":3:2",
 	       "\"size\" is missing; it did not ask for \"sise\"");
 	refuse(ROOT "\n{\"model\":\"mem\"}" TAIL, ":2:2", "\"size\" is missing");
