@@ -170,7 +170,7 @@ static int step_over_windows(const struct fabric *fabric, uint64_t length, uint6
 {
 	const struct iommu *iommu = fabric->iommu_tables;
 
-	for (size_t i = 0; i < iommu->window_count; i++)
+	for (size_t i = 0; RULE(SIM_IOVA_WINDOW) && i < iommu->window_count; i++)
 		step_over(iommu->windows[i].base, iommu->windows[i].limit, length, at);
 	for (size_t i = 0; i < fabric->root_count; i++) {
 		struct segment *segment = fabric->roots[i].segment;
@@ -219,8 +219,8 @@ static int check_fixed(const struct fabric *fabric, const struct domain *domain,
 	size_t next = mapping_at(domain, iova);
 	uint64_t end = end_of(fabric);
 
-	if (iova > end || length > end - iova ||
-	    overlaps(iova, length, MESSAGE_BASE, MESSAGE_LIMIT))
+	if (RULE(SIM_IOVA_RANGE) && (iova > end || length > end - iova ||
+	                             overlaps(iova, length, MESSAGE_BASE, MESSAGE_LIMIT)))
 		return -ERANGE;
 	return next < domain->count && overlaps(iova, length, domain->mappings[next].iova,
 	                                        limit_of(&domain->mappings[next]))
