@@ -6,8 +6,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "peers.h"
 #include "report.h"
-#include "topology.h"
 
 #define PAGE     4096u
 #define BAR_MOST 5
@@ -29,32 +29,8 @@ static struct p2pdma_bdf bdf_of(const struct p2pdma_device *device)
 	return device->function->bdf;
 }
 
-int p2pdma_device_open(struct p2pdma_device *device, struct p2pdma_error *err)
-{
-	struct backend *backend = backend_of(device);
-
-	return backend->ops.device_open(backend->private, bdf_of(device), err);
-}
-
-void p2pdma_device_close(struct p2pdma_device *device)
-{
-	if (device)
-		backend_of(device)->ops.device_close(backend_of(device)->private, bdf_of(device));
-}
-
-int p2pdma_device_config_write(struct p2pdma_device *device, size_t offset, size_t length,
-                               uint32_t value)
-{
-	struct backend *backend = backend_of(device);
-
-	if ((length != 1 && length != 2 && length != 4) || offset % length ||
-	    offset > SNAPSHOT_CONFIG_SIZE - length)
-		return -EINVAL;
-	return backend->ops.config_write(backend->private, bdf_of(device), offset, length, value);
-}
-
-int p2pdma_bar_map(struct p2pdma_device *device, int bar, struct p2pdma_error *err,
-                   struct p2pdma_bar_map **ret_map)
+int bar_map(struct backend *backend, struct p2pdma_bdf bdf, int bar, struct p2pdma_error *err,
+            struct p2pdma_bar_map **ret_map)
 {
 	struct p2pdma_bar_map *map;
 	int r;
@@ -64,15 +40,20 @@ int p2pdma_bar_map(struct p2pdma_device *device, int bar, struct p2pdma_error *e
 	map = calloc(1, sizeof(*map));
 	if (!map)
 		return report(err, -ENOMEM, "BAR %d: out of memory", bar);
-	map->backend = backend_of(device);
-	r = map->backend->ops.bar_map(map->backend->private, bdf_of(device), bar, err,
-	                              &map->private, &map->size);
+	map->backend = backend;
+	r = backend->ops.bar_map(backend->private, bdf, bar, err, &map->private, &map->size);
 	if (r) {
 		free(map);
 		return r;
 	}
 	*ret_map = map;
 	return 0;
+}
+
+int p2pdma_bar_map(struct p2pdma_device *device, int bar, struct p2pdma_error *err,
+                   struct p2pdma_bar_map **ret_map)
+{
+	return bar_map(backend_of(device), bdf_of(device), bar, err, ret_map);
 }
 
 struct p2pdma_bar_map *p2pdma_bar_unmap(struct p2pdma_bar_map *map)
@@ -163,13 +144,6 @@ int p2pdma_device_irq(struct p2pdma_device *device, unsigned int vector, int fd)
 	return backend->ops.irq(backend->private, bdf_of(device), vector, fd < 0 ? -1 : fd);
 }
 
-int p2pdma_device_reset(struct p2pdma_device *device, struct p2pdma_error *err)
-{
-	struct backend *backend = backend_of(device);
-
-	return backend->ops.reset(backend->private, bdf_of(device), err);
-}
-
 uint64_t p2pdma_machine_now(const struct p2pdma_machine *machine)
 {
 	return machine->backend->ops.now(machine->backend->private);
@@ -177,10 +151,16 @@ uint64_t p2pdma_machine_now(const struct p2pdma_machine *machine)
 
 int p2pdma_machine_progress(struct p2pdma_machine *machine, uint64_t until)
 {
-	return machine->backend->ops.progress(machine->backend->private, until);
+	int r = machine->backend->ops.progress(machine->backend->private, until);
+
+	if (r > 0)
+		peers_pump(machine->backend->peers);
+	return r;
 }
 
 int p2pdma_machine_event(struct p2pdma_machine *machine, struct p2pdma_event *ret_event)
 {
-	return machine->backend->ops.event(machine->backend->private, ret_event);
+	int r = peers_pump(machine->backend->peers);
+
+	return peers_next_event(machine->backend->peers, ret_event) ? 0 : r;
 }

@@ -6,6 +6,7 @@
 
 #include "info.h"
 #include "machine.h"
+#include "peers.h"
 #include "report.h"
 #include "topology.h"
 #include <p2pdma/sim.h>
@@ -14,15 +15,20 @@ static struct backend *backend_new(void)
 {
 	struct backend *backend = calloc(1, sizeof(*backend));
 
-	if (backend)
-		backend->references = 1;
-	return backend;
+	if (!backend)
+		return NULL;
+	backend->references = 1;
+	if (!peers_new(backend, &backend->peers))
+		return backend;
+	free(backend);
+	return NULL;
 }
 
 static void backend_put(struct backend *backend)
 {
 	if (atomic_fetch_sub(&backend->references, 1) > 1)
 		return;
+	peers_close(backend->peers);
 	backend->ops.close(backend->private);
 	free(backend->models);
 	free(backend);
@@ -52,6 +58,41 @@ static int machine_new(struct backend *backend, struct snapshot *snapshot, const
 	}
 	*ret_machine = machine;
 	return 0;
+}
+
+void machine_free_picture(struct p2pdma_machine *machine)
+{
+	if (!machine)
+		return;
+	p2pdma_routes_free(machine->routes);
+	topology_done(machine);
+	snapshot_free(machine->snapshot);
+	free(machine->source);
+	free(machine);
+}
+
+int machine_picture(struct backend *backend, struct p2pdma_machine **ret_machine)
+{
+	struct snapshot *snapshot;
+	int r = backend->ops.snapshot(backend->private, NULL, &snapshot);
+
+	if (r)
+		return r;
+	r = machine_new(backend, snapshot, "", ret_machine);
+	if (r)
+		snapshot_free(snapshot);
+	return r;
+}
+
+int machine_routes(const struct p2pdma_machine *machine, const struct p2pdma_routes **ret_routes)
+{
+	/* A cache: what it holds follows from the rest, which does not change. */
+	struct p2pdma_machine *own = (struct p2pdma_machine *)machine;
+	int r = own->routes ? 0 : p2pdma_routes_new(machine, NULL, &own->routes);
+
+	if (!r)
+		*ret_routes = own->routes;
+	return r;
 }
 
 int machine_from_snapshot(struct snapshot *snapshot, const char *source,
@@ -103,6 +144,8 @@ static int open_spec(const char *spec, const struct p2pdma_model **models, struc
 	else
 		r = backend->ops.open(args, models, err, &opened);
 	if (r) {
+		if (backend)
+			peers_close(backend->peers);
 		free(backend);
 		free(models);
 		return r;
@@ -165,10 +208,7 @@ struct p2pdma_machine *p2pdma_machine_close(struct p2pdma_machine *machine)
 	if (!machine)
 		return NULL;
 	backend_put(machine->backend);
-	topology_done(machine);
-	snapshot_free(machine->snapshot);
-	free(machine->source);
-	free(machine);
+	machine_free_picture(machine);
 	return NULL;
 }
 

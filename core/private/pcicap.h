@@ -53,6 +53,7 @@ enum p2pdma_known pcicap_ats_enabled(struct pcicap_config cfg, enum p2pdma_kind 
 #define PCICAP_ID_PM     0x01
 #define PCICAP_ID_EXP    0x10
 #define PCICAP_ID_EA     0x14
+#define PCICAP_ID_MSIX   0x11
 #define PCICAP_EXT_ARI   0x000e
 #define PCICAP_EXT_ACS   0x000d
 #define PCICAP_EXT_ATS   0x000f

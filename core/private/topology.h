@@ -20,6 +20,9 @@
 #include "pcicap.h"
 #include "snapshot.h"
 
+struct p2pdma_routes;
+struct peers;
+
 #define NO_INDEX UINT32_MAX
 
 struct p2pdma_device {
@@ -62,6 +65,7 @@ struct backend {
 	unsigned int caps; /* beside those that the snapshot tells */
 	atomic_uint references;
 	const struct p2pdma_model **models; /* the caller's, for as long as it runs; or NULL */
+	struct peers *peers;                /* what the pictures share about the functions */
 };
 
 /* One picture of a machine. */
@@ -74,6 +78,7 @@ struct p2pdma_machine {
 	uint32_t *by_address; /* snapshot order to index */
 	size_t root_count;
 	struct topology_root *roots;
+	struct p2pdma_routes *routes; /* machine_routes() */
 };
 
 /* Fills devices, by_address and roots from machine->snapshot; on failure leaves them unset. */

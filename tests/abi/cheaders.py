@@ -5,9 +5,9 @@ from pathlib import Path
 
 DOC = re.compile(r'/\*\*\n?(?P<doc>.*?)\*/\s*', re.S)
 COMMENT = re.compile(r'/\*.*?\*/', re.S)
-FUNCTION = re.compile(r'(?P<result>[\w\s*]+?)\b(?P<name>p2pdma_\w+)\((?P<params>.*)\)$', re.S)
+FUNCTION = re.compile(r'(?P<result>[\w\s*]+?)\b(?P<name>p2p(?:dma|mem)_\w+)\((?P<params>.*)\)$', re.S)
 CALLBACK = re.compile(r'\(\*(?P<name>\w+)\)\([^()]*\)')
-RECORD = re.compile(r'(?P<kind>struct|union|enum) (?P<name>p2pdma_\w+)\s*\{(?P<body>.*)\}$', re.S)
+RECORD = re.compile(r'(?P<kind>struct|union|enum) (?P<name>p2p(?:dma|mem)_\w+)\s*\{(?P<body>.*)\}$', re.S)
 
 
 class Declaration:

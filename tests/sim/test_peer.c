@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_peer.c - the seam's dma_map for the BAR of a peer, which no public call asks for yet.
+ * test_peer.c - the seam's dma_map for the BAR of a peer, and why map.c asks for the addresses it
+ * does.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -179,6 +180,76 @@ static void without_iommu_a_peer_is_where_it_is(void **state)
 	lab_close(&scene.lab);
 }
 
+/* Has the client write to memory of this process; true: it is there. */
+static bool reaches_memory(struct scene *scene, uint8_t *memory, uint64_t address)
+{
+	uint8_t bytes[64];
+
+	memset(bytes, 0x3c, sizeof(bytes));
+	memset(memory, 0, sizeof(bytes));
+	lab_dma(&scene->lab, scene->client, P2PDMA_OP_WRITE, address, sizeof(bytes), bytes);
+	return !memcmp(memory, bytes, sizeof(bytes));
+}
+
+/*
+ * The naive rule: any free IOVA will do for memory.  One in a peer's BAR is taken by the switch,
+ * and what was meant for memory overwrites the peer, with success all along.
+ */
+static void memory_at_a_peers_address_corrupts_the_peer(void **state)
+{
+	struct scene scene = open_scene(MACHINE("translated", "48"));
+	struct p2pdma_device *client = lab_device(&scene.lab, "client");
+	uint8_t *memory = aligned_alloc(PAGE, PAGE);
+	struct machine_dma dma = {
+		.cpu = memory,
+		.length = PAGE,
+		.op = P2PDMA_OP_BOTH,
+		.is_fixed = true,
+		.address = { scene.bar },
+	};
+	struct p2pdma_dma naive, ours;
+
+	(void)state;
+	assert_non_null(memory);
+	lab_acs(p2pdma_device_parent(client), 0);
+	assert_int_equal(
+		scene.backend->ops.dma_map(scene.backend->private, scene.client, &dma, &naive), 0);
+	memset(lab_probe(1)->memory, 0, 64);
+	assert_false(reaches_memory(&scene, memory, naive.addr));
+	assert_int_equal(lab_probe(1)->memory[0], 0x3c);
+	assert_int_equal(p2pdma_dma_unmap(client, naive, PAGE), 0);
+	/* Ours lies in nobody's window. */
+	assert_int_equal(p2pdma_dma_map(client, memory, PAGE, P2PDMA_OP_BOTH, &ours), 0);
+	memset(lab_probe(1)->memory, 0, 64);
+	assert_true(reaches_memory(&scene, memory, ours.addr));
+	assert_int_equal(lab_probe(1)->memory[0], 0);
+	free(memory);
+	lab_close(&scene.lab);
+}
+
+/* And for a peer: at any other IOVA than its bus address the short cut is missed, and the data
+ * lost. */
+static void a_peer_at_another_address_loses_the_data(void **state)
+{
+	struct scene scene = open_scene(
+		"{\"format\":\"p2pdma-fabric\",\"version\":1,\"iommu\":\"translated\",\"roots\":["
+		"{\"platform\":\"refuses\",\"below\":[{\"type\":\"switch\",\"below\":["
+		"{\"model\":\"probe\",\"id\":0,\"name\":\"client\"},"
+		"{\"model\":\"probe\",\"id\":1,\"name\":\"provider\"}]}]}]}");
+	struct p2pdma_dma naive, ours;
+
+	(void)state;
+	lab_acs(p2pdma_device_parent(lab_device(&scene.lab, "client")), 0);
+	assert_int_equal(map_peer(&scene, false, 0, &naive), 0);
+	assert_int_equal(write_at(&scene, naive.addr), P2PDMA_SIM_ROOT);
+	assert_int_equal(lab_probe(1)->memory[0], 0);
+	assert_int_equal(unmap_peer(&scene, naive), 0);
+	assert_int_equal(map_peer(&scene, true, scene.bar, &ours), 0);
+	assert_int_equal(write_at(&scene, ours.addr), P2PDMA_SIM_ARRIVED);
+	assert_int_equal(lab_probe(1)->memory[0], 0x5a);
+	lab_close(&scene.lab);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -186,6 +257,8 @@ int main(void)
 		cmocka_unit_test(a_narrow_iommu_has_no_address_for_a_peer),
 		cmocka_unit_test(memory_is_in_nobodys_window),
 		cmocka_unit_test(without_iommu_a_peer_is_where_it_is),
+		cmocka_unit_test(memory_at_a_peers_address_corrupts_the_peer),
+		cmocka_unit_test(a_peer_at_another_address_loses_the_data),
 	};
 
 	return cmocka_run_group_tests_name("peer", tests, NULL, NULL);

@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * lifecycle.c - what is done to a function by which its memory, or its use of others', ends: opened
+ * and closed, reset, registers that switch it off.
+ *
+ * Who lends its memory is asked first to take it back (Linux: vfio_pci_dma_buf_move()).
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "provider.h"
+#include "report.h"
+#include <p2pdma/access.h>
+
+#define COMMAND           0x04
+#define COMMAND_MEMORY    0x0002
+#define COMMAND_MASTER    0x0004
+#define CAPABILITIES      0x34
+#define FIRST_CAPABILITY  0x40
+#define MOST_CAPABILITIES 48
+#define FIRST_EXTENDED    0x100
+#define MOST_EXTENDED     480
+#define CAP_AF            0x13
+#define PM_CONTROL        0x04
+#define PM_STATE          0x3
+#define EXP_CONTROL       0x08
+#define EXP_CONTROL_FLR   0x8000
+#define EXP_STATUS        0x0a
+#define EXP_PENDING       0x0020
+#define AF_CONTROL        0x04
+#define AF_FLR            0x01
+#define SRIOV_CONTROL     0x08
+#define SRIOV_MEMORY      0x0008
+#define LOOK_AGAIN        1000000 /* ns */
+
+/* ---- registers as they are now ---- */
+
+/* All ones where nobody answers. */
+static uint32_t load(struct backend *backend, struct p2pdma_bdf bdf, size_t offset, size_t length)
+{
+	uint8_t bytes[4] = { 0xff, 0xff, 0xff, 0xff };
+	uint32_t value = 0;
+
+	if (backend->ops.config_read(backend->private, bdf, offset, length, bytes))
+		memset(bytes, 0xff, sizeof(bytes));
+	for (size_t i = 0; i < length; i++)
+		value |= (uint32_t)bytes[i] << (8 * i);
+	return value;
+}
+
+/* 0: it has none. */
+static size_t find_cap(struct backend *backend, struct p2pdma_bdf bdf, uint8_t id)
+{
+	size_t at = load(backend, bdf, CAPABILITIES, 1) & 0xfc;
+
+	for (int i = 0; i < MOST_CAPABILITIES && at >= FIRST_CAPABILITY; i++) {
+		uint32_t header = load(backend, bdf, at, 2);
+
+		if (header == 0xffff)
+			return 0;
+		if ((header & 0xff) == id)
+			return at;
+		at = header >> 8 & 0xfc;
+	}
+	return 0;
+}
+
+static size_t find_ext(struct backend *backend, struct p2pdma_bdf bdf, uint16_t id)
+{
+	size_t at = FIRST_EXTENDED;
+
+	for (int i = 0; i < MOST_EXTENDED && at >= FIRST_EXTENDED; i++) {
+		uint32_t header = load(backend, bdf, at, 4);
+
+		if (!header || header == UINT32_MAX)
+			return 0;
+		if ((header & 0xffff) == id)
+			return at;
+		at = header >> 20 & 0xffc;
+	}
+	return 0;
+}
+
+static bool is_awake(struct backend *backend, struct p2pdma_bdf bdf)
+{
+	size_t pm = find_cap(backend, bdf, PCICAP_ID_PM);
+
+	return !pm || !(load(backend, bdf, pm + PM_CONTROL, 2) & PM_STATE);
+}
+
+bool memory_is_enabled(struct backend *backend, struct p2pdma_bdf bdf, struct p2pdma_bdf decoder)
+{
+	uint32_t command = load(backend, bdf, COMMAND, 4);
+	size_t sriov;
+
+	if (command == UINT32_MAX || !is_awake(backend, bdf))
+		return false;
+	if (is_same_bdf(bdf, decoder))
+		return command & COMMAND_MEMORY;
+	/* A VF's memory decode is its PF's VF MSE (PCIe Base 9.3.3.3.4). */
+	sriov = find_ext(backend, decoder, PCICAP_EXT_SRIOV);
+	return sriov && is_awake(backend, decoder) &&
+	       load(backend, decoder, sriov + SRIOV_CONTROL, 2) & SRIOV_MEMORY;
+}
+
+/* ---- open and closed ---- */
+
+int p2pdma_device_open(struct p2pdma_device *device, struct p2pdma_error *err)
+{
+	struct backend *backend = device->machine->backend;
+	struct peers *peers = backend->peers;
+	struct opened *opened = calloc(1, sizeof(*opened));
+	int r;
+
+	if (!opened)
+		return report(err, -ENOMEM, "%s", strerror(ENOMEM));
+	opened->bdf = device->function->bdf;
+	r = backend->ops.device_open(backend->private, opened->bdf, err);
+	if (r) {
+		free(opened);
+		return r;
+	}
+	mutex_lock(&peers->lock);
+	opened->serial = ++peers->serial;
+	opened->next = peers->opened;
+	peers->opened = opened;
+	mutex_unlock(&peers->lock);
+	peers_stir(peers);
+	return 0;
+}
+
+static void end_providers(struct peers *peers, struct p2pdma_bdf bdf)
+{
+	struct p2pdma_provider *provider = NULL;
+
+	while ((provider = provider_next(peers, &bdf, provider)))
+		if (is_same_bdf(provider->bdf, bdf))
+			provider_end(provider, peers_time(peers) + P2PDMA_REVOKE_PATIENCE, NULL);
+}
+
+void p2pdma_device_close(struct p2pdma_device *device)
+{
+	struct p2pdma_bdf bdf;
+	struct backend *backend;
+	struct opened **at, *opened;
+
+	if (!device)
+		return;
+	bdf = device->function->bdf;
+	backend = device->machine->backend;
+	end_providers(backend->peers, bdf);
+	backend->ops.device_close(backend->private, bdf);
+	mutex_lock(&backend->peers->lock);
+	for (at = &backend->peers->opened; *at && !is_same_bdf((*at)->bdf, bdf); at = &(*at)->next)
+		;
+	opened = *at;
+	if (opened)
+		*at = opened->next;
+	mutex_unlock(&backend->peers->lock);
+	free(opened);
+	peers_stir(backend->peers);
+}
+
+/* ---- switched off and on ---- */
+
+static int suspend_all(struct peers *peers, struct p2pdma_bdf bdf, struct p2pdma_error *err)
+{
+	struct p2pdma_provider *provider = NULL;
+	int r = 0, one;
+
+	while ((provider = provider_next(peers, &bdf, provider))) {
+		one = provider_suspend(provider, err);
+		r = r ? r : one;
+	}
+	return r;
+}
+
+static void resume_all(struct peers *peers, struct p2pdma_bdf bdf, bool has_lost)
+{
+	struct p2pdma_provider *provider = NULL;
+
+	while ((provider = provider_next(peers, &bdf, provider))) {
+		if (has_lost)
+			atomic_fetch_add(&provider->generation, 1);
+		provider_resume(provider);
+	}
+}
+
+/* After a reset it may master the bus again, once its driver says so. */
+static void forgive(struct peers *peers, struct p2pdma_bdf bdf)
+{
+	struct opened *opened;
+
+	mutex_lock(&peers->lock);
+	opened = peers_find_open(peers, bdf);
+	if (opened)
+		opened->is_cut_off = false;
+	mutex_unlock(&peers->lock);
+}
+
+int p2pdma_device_reset(struct p2pdma_device *device, struct p2pdma_error *err)
+{
+	struct backend *backend = device->machine->backend;
+	struct p2pdma_bdf bdf = device->function->bdf;
+	struct peers *peers = backend->peers;
+	bool is_open;
+	int r;
+
+	mutex_lock(&peers->lock);
+	is_open = peers_find_open(peers, bdf);
+	mutex_unlock(&peers->lock);
+	/* Nobody loses anything for a reset that is refused anyway. */
+	if (is_open)
+		suspend_all(peers, bdf, NULL);
+	r = backend->ops.reset(backend->private, bdf, err);
+	peers_stir(peers);
+	if (!r)
+		forgive(peers, bdf);
+	if (is_open)
+		resume_all(peers, bdf, !r);
+	return r;
+}
+
+/* What a write to configuration space does to a function's memory. */
+enum effect {
+	EFFECT_NONE,
+	EFFECT_OFF,   /* it may be out of reach afterwards */
+	EFFECT_SLEEP, /* and its contents lost (PCIe Base 5.3.1.4) */
+	EFFECT_RESET,
+};
+
+/* Whether @offset and @length hold the byte at @at; then *@ret_byte is what is written there. */
+static bool writes(size_t offset, size_t length, uint32_t value, size_t at, uint8_t *ret_byte)
+{
+	if (at < offset || at - offset >= length)
+		return false;
+	*ret_byte = (uint8_t)(value >> (8 * (at - offset)));
+	return true;
+}
+
+static enum effect effect_of(struct backend *backend, struct p2pdma_bdf bdf, size_t offset,
+                             size_t length, uint32_t value)
+{
+	size_t pm = find_cap(backend, bdf, PCICAP_ID_PM);
+	size_t exp = find_cap(backend, bdf, PCICAP_ID_EXP);
+	size_t af = find_cap(backend, bdf, CAP_AF);
+	size_t sriov = offset >= FIRST_EXTENDED ? find_ext(backend, bdf, PCICAP_EXT_SRIOV) : 0;
+	uint8_t byte;
+
+	/* The FLR bit is the highest of two bytes (PCIe Base 7.5.3.4). */
+	if (exp && writes(offset, length, value, exp + EXP_CONTROL + 1, &byte) &&
+	    byte & EXP_CONTROL_FLR >> 8)
+		return EFFECT_RESET;
+	if (af && writes(offset, length, value, af + AF_CONTROL, &byte) && byte & AF_FLR)
+		return EFFECT_RESET;
+	if (writes(offset, length, value, COMMAND, &byte) && !(byte & COMMAND_MEMORY))
+		return EFFECT_OFF;
+	if (pm && writes(offset, length, value, pm + PM_CONTROL, &byte) && byte & PM_STATE)
+		return EFFECT_SLEEP;
+	if (sriov && writes(offset, length, value, sriov + SRIOV_CONTROL, &byte) &&
+	    !(byte & SRIOV_MEMORY))
+		return EFFECT_OFF;
+	return EFFECT_NONE;
+}
+
+static bool is_cut_off(struct peers *peers, struct p2pdma_bdf bdf)
+{
+	const struct opened *opened;
+	bool is;
+
+	mutex_lock(&peers->lock);
+	opened = peers_find_open(peers, bdf);
+	is = opened && opened->is_cut_off;
+	mutex_unlock(&peers->lock);
+	return is;
+}
+
+int p2pdma_device_config_write(struct p2pdma_device *device, size_t offset, size_t length,
+                               uint32_t value)
+{
+	struct backend *backend = device->machine->backend;
+	struct p2pdma_bdf bdf = device->function->bdf;
+	struct peers *peers = backend->peers;
+	struct p2pdma_provider *provider;
+	enum effect effect = EFFECT_NONE;
+	bool cut_off;
+	uint8_t byte;
+	int r;
+
+	if ((length != 1 && length != 2 && length != 4) || offset % length ||
+	    offset > SNAPSHOT_CONFIG_SIZE - length)
+		return -EINVAL;
+	cut_off = is_cut_off(peers, bdf);
+	if (cut_off && writes(offset, length, value, COMMAND, &byte) && byte & COMMAND_MASTER)
+		return -EPERM;
+	provider = provider_next(peers, &bdf, NULL);
+	if (provider || cut_off)
+		effect = effect_of(backend, bdf, offset, length, value);
+	if (provider && effect != EFFECT_NONE)
+		suspend_all(peers, bdf, NULL);
+	r = backend->ops.config_write(backend->private, bdf, offset, length, value);
+	peers_stir(peers);
+	if (!r && effect == EFFECT_RESET)
+		forgive(peers, bdf);
+	if (provider)
+		resume_all(peers, bdf, !r && effect >= EFFECT_SLEEP);
+	p2pdma_provider_put(provider);
+	return r;
+}
+
+/* ---- cut off ---- */
+
+static bool is_pending(struct backend *backend, struct p2pdma_bdf bdf)
+{
+	size_t exp = find_cap(backend, bdf, PCICAP_ID_EXP);
+	uint32_t status = exp ? load(backend, bdf, exp + EXP_STATUS, 2) : 0;
+
+	return status != 0xffff && status & EXP_PENDING;
+}
+
+int peers_cut_off(struct peers *peers, struct p2pdma_bdf client)
+{
+	struct backend *backend = peers->backend;
+	uint64_t deadline = peers_time(peers) + P2PDMA_REVOKE_PATIENCE;
+	struct opened *opened;
+	uint32_t command;
+	bool was_pending;
+
+	mutex_lock(&peers->lock);
+	opened = peers_find_open(peers, client);
+	if (opened)
+		opened->is_cut_off = true;
+	mutex_unlock(&peers->lock);
+	peers_stir(peers);
+	command = load(backend, client, COMMAND, 2);
+	if (command != 0xffff)
+		backend->ops.config_write(backend->private, client, COMMAND, 2,
+		                          command & ~(uint32_t)COMMAND_MASTER);
+	for (uint64_t now = peers_time(peers), before = 0;
+	     is_pending(backend, client) && now < deadline && now != before;
+	     before = now, now = peers_time(peers))
+		peers_sleep(peers, now + LOOK_AGAIN);
+	was_pending = is_pending(backend, client);
+	peers_sleep(peers, peers_time(peers) + P2PDMA_DRAIN_TIME);
+	return was_pending ? -ETIMEDOUT : 0;
+}
