@@ -345,6 +345,18 @@ class Verbs(Case):
             result = run(*verb, *machine)
             self.assertEqual((result.returncode, result.stderr), (0, ""), verb)
 
+    def test_peer_memory_is_near(self):
+        """The server that others' examples use: its drives reach its memory without the CPU."""
+        path = "data/sim/peer-memory.json"
+        for memory in ("05:00.0", "06:00.0"):
+            for drive in ("nvme0n1", "nvme1n1"):
+                result = run("check", memory, drive, "-M", f"sim:{path}")
+                self.assertEqual((result.returncode, result.stderr), (0, ""))
+                self.assertIn("write  DIRECT", result.stdout)
+                flow, = self.flows(path, f"from={drive},to={memory},op=write",
+                                   options=("--bytes", "1M"))["flows"]
+                self.assertTrue(flow["arrived"])
+
     def test_a_dump_is_a_machine(self):
         """A capture of a simulated machine can be simulated; without models its flows count."""
         with tempfile.TemporaryDirectory() as folder:

@@ -105,6 +105,26 @@ static void ten_lines_are_two_drives(void **state)
 	fabric_free(fabric);
 }
 
+static void a_server_has_memory_for_peers(void **state)
+{
+	struct p2pdma_error err = { "" };
+	struct fabric *fabric = NULL;
+
+	(void)state;
+	assert_int_equal(fabric_read("data/sim/peer-memory.json", NULL, &err, &fabric), 0);
+	assert_string_equal(at(fabric, "0000:03:00.0")->name, "nvme0n1");
+	assert_string_equal(at(fabric, "0000:04:00.0")->model->name, "dma");
+	assert_string_equal(at(fabric, "0000:05:00.0")->model->name, "mem");
+	assert_string_equal(at(fabric, "0000:06:00.0")->model->name, "accel");
+	assert_true(at(fabric, "0000:05:00.0")->bars[0].size == 256u << 20);
+	assert_true(at(fabric, "0000:06:00.0")->bars[2].size == 256u << 20);
+	/* The way to the CPU is a quarter of what the peers have. */
+	assert_int_equal(link_status(at(fabric, "0000:01:00.0")), 4 << 4 | 4);
+	assert_int_equal(link_status(at(fabric, "0000:05:00.0")), 16 << 4 | 4);
+	check_placed(fabric);
+	fabric_free(fabric);
+}
+
 static void two_sockets(void **state)
 {
 	struct p2pdma_error err = { "" };
@@ -495,6 +515,7 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(ten_lines_are_two_drives),
+		cmocka_unit_test(a_server_has_memory_for_peers),
 		cmocka_unit_test(two_sockets),
 		cmocka_unit_test(windows_nest_whatever_the_sizes),
 		cmocka_unit_test(roots_of_a_domain_share_its_buses),
