@@ -31,6 +31,10 @@
 #define AF_CONTROL        0x04
 #define AF_FLR            0x01
 #define SRIOV_CONTROL     0x08
+#define BRIDGE_CONTROL    0x3e
+#define BRIDGE_RESET      0x40
+#define EXP_LINK_CONTROL  0x10
+#define EXP_LINK_DISABLE  0x10
 #define SRIOV_MEMORY      0x0008
 #define LOOK_AGAIN        1000000 /* ns */
 
@@ -276,6 +280,32 @@ static bool is_cut_off(struct peers *peers, struct p2pdma_bdf bdf)
 	return is;
 }
 
+/* Whether the write resets all that is below a bridge (PCIe Base 6.6.1). */
+static bool resets_below(const struct p2pdma_device *device, size_t offset, size_t length,
+                         uint32_t value)
+{
+	size_t exp;
+	uint8_t byte;
+
+	if (device->header_type != 1)
+		return false;
+	if (writes(offset, length, value, BRIDGE_CONTROL, &byte))
+		return byte & BRIDGE_RESET;
+	exp = find_cap(device->machine->backend, device->function->bdf, PCICAP_ID_EXP);
+	return exp && writes(offset, length, value, exp + EXP_LINK_CONTROL, &byte) &&
+	       byte & EXP_LINK_DISABLE;
+}
+
+static void suspend_below(struct peers *peers, struct p2pdma_bdf bridge)
+{
+	struct p2pdma_provider *provider = NULL;
+
+	while ((provider = peers_next_below(peers, bridge, provider))) {
+		provider_suspend(provider, NULL);
+		atomic_fetch_add(&provider->generation, 1);
+	}
+}
+
 int p2pdma_device_config_write(struct p2pdma_device *device, size_t offset, size_t length,
                                uint32_t value)
 {
@@ -299,6 +329,8 @@ int p2pdma_device_config_write(struct p2pdma_device *device, size_t offset, size
 		effect = effect_of(backend, bdf, offset, length, value);
 	if (provider && effect != EFFECT_NONE)
 		suspend_all(peers, bdf, NULL);
+	if (resets_below(device, offset, length, value))
+		suspend_below(peers, bdf);
 	r = backend->ops.config_write(backend->private, bdf, offset, length, value);
 	peers_stir(peers);
 	if (!r && effect == EFFECT_RESET)

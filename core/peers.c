@@ -165,12 +165,29 @@ bool peers_next_event(struct peers *peers, struct p2pdma_event *ret_event)
 	return has;
 }
 
-static bool is_below(const struct p2pdma_device *device, struct p2pdma_bdf port)
+static bool is_below(const struct p2pdma_device *device, struct p2pdma_bdf bridge)
 {
 	for (; device; device = p2pdma_device_parent(device))
-		if (is_same_bdf(device->function->bdf, port))
+		if (is_same_bdf(device->function->bdf, bridge))
 			return true;
 	return false;
+}
+
+struct p2pdma_provider *peers_next_below(struct peers *peers, struct p2pdma_bdf bridge,
+                                         struct p2pdma_provider *before)
+{
+	struct p2pdma_provider *provider = before;
+	bool is_hit = false;
+
+	while (!is_hit && (provider = provider_next(peers, NULL, provider))) {
+		const struct p2pdma_routes *routes;
+
+		mutex_lock(&peers->lock);
+		is_hit = !peers_routes(peers, NULL, &routes) &&
+		         is_below(peers_now(routes, provider->bdf), bridge);
+		mutex_unlock(&peers->lock);
+	}
+	return provider;
 }
 
 /* A link that goes down resets all that is below (PCIe Base 6.6.1). */
@@ -178,16 +195,7 @@ static void link_is_down(struct peers *peers, struct p2pdma_bdf port)
 {
 	struct p2pdma_provider *provider = NULL;
 
-	while ((provider = provider_next(peers, NULL, provider))) {
-		const struct p2pdma_routes *routes;
-		bool is_hit;
-
-		mutex_lock(&peers->lock);
-		is_hit = !peers_routes(peers, NULL, &routes) &&
-		         is_below(peers_now(routes, provider->bdf), port);
-		mutex_unlock(&peers->lock);
-		if (!is_hit)
-			continue;
+	while ((provider = peers_next_below(peers, port, provider))) {
 		provider_suspend(provider, NULL);
 		atomic_fetch_add(&provider->generation, 1);
 		provider_resume(provider);

@@ -399,10 +399,15 @@ void provider_resume(struct p2pdma_provider *provider)
 
 int provider_end(struct p2pdma_provider *provider, uint64_t deadline, struct p2pdma_error *err)
 {
-	int r;
+	struct peers *peers = provider->peers;
+	int was, r;
 
+	/* Who looks for a provider under the lock finds it with its registration's reference. */
+	mutex_lock(&peers->lock);
+	was = atomic_exchange(&provider->state, P2PDMA_PROVIDER_DEAD);
+	mutex_unlock(&peers->lock);
 	provider->is_published = false;
-	if (atomic_exchange(&provider->state, P2PDMA_PROVIDER_DEAD) == P2PDMA_PROVIDER_DEAD)
+	if (was == P2PDMA_PROVIDER_DEAD)
 		return 0;
 	provider->pressure++;
 	views_revoke(provider);

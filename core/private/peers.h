@@ -73,6 +73,10 @@ int peers_routes(struct peers *peers, const struct p2pdma_device *device,
 /* NULL: it is not there any more. */
 struct p2pdma_device *peers_now(const struct p2pdma_routes *routes, struct p2pdma_bdf bdf);
 
+/* As provider_next(), of those below a bridge. */
+struct p2pdma_provider *peers_next_below(struct peers *peers, struct p2pdma_bdf bridge,
+                                         struct p2pdma_provider *before);
+
 /*
  * Hands on what the machine has to tell: providers that were pulled end.  Without any lock. Returns
  * what the machine said last: -EAGAIN: it has told all.

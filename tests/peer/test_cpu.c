@@ -124,6 +124,7 @@ static void what_is_gone_is_told(void **state)
 static void without_decode_there_is_nothing(void **state)
 {
 	struct scene scene = open_scene(MACHINE, "card");
+	struct p2pdma_device *port = p2pdma_device_parent(scene.card);
 	uint64_t value = 0;
 
 	(void)state;
@@ -150,6 +151,18 @@ static void without_decode_there_is_nothing(void **state)
 	/* By its own register: it comes back as after any reset, switched off. */
 	lab_change(scene.card, lab_cap(scene.card, CAP_EXP) + 8, 0, 0x8000);
 	assert_int_equal(info_of(scene.provider).generation, 3);
+	lab_change(scene.card, COMMAND, 0, COMMAND_MEMORY);
+	assert_int_equal(info_of(scene.provider).state, P2PDMA_PROVIDER_LIVE);
+	/* By the port above: a secondary bus reset, then a link that is switched off. */
+	lab_change(port, 0x3e, 0, 0x40);
+	assert_int_equal(info_of(scene.provider).state, P2PDMA_PROVIDER_REVOKED);
+	assert_in_range(info_of(scene.provider).generation, 4, 5);
+	lab_change(port, 0x3e, 0x40, 0);
+	lab_run(&scene.lab, 200000000);
+	lab_change(scene.card, COMMAND, 0, COMMAND_MEMORY);
+	assert_int_equal(info_of(scene.provider).state, P2PDMA_PROVIDER_LIVE);
+	lab_change(port, lab_cap(port, CAP_EXP) + 0x10, 0, 0x10);
+	assert_int_equal(info_of(scene.provider).state, P2PDMA_PROVIDER_REVOKED);
 	close_scene(&scene);
 }
 
