@@ -6,7 +6,7 @@
  *
  * Registers in BAR 0: 0x00 where the count goes to (64 bits), 0x08 the count (64 bits, read-only),
  * 0x10 the doorbell (32 bits): the number written is added, times "step", the count written to
- *where it goes, and vector 0 raised, "think_ns" later.
+ * where it goes, and vector 0 raised, "think_ns" later.
  */
 #include <errno.h>
 #include <stdio.h>

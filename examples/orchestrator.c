@@ -5,9 +5,9 @@
  *	orchestrator sim:data/sim/peer-memory.json nvme0n1 nvme1n1
  *
  * The two ends are DMA engines (model "dma", docs/simulator-models.md) that stand for drives: each
- *has memory of its own for a medium.  The memory card is found, not named.  Buffers and the
- *engines' rings are allocated in it, so that host memory has no part in it at all; the last lines
- *show that.
+ * has memory of its own for a medium.  The memory card is found, not named.  Buffers and the
+ * engines' rings are allocated in it, so that host memory has no part in it at all; the last lines
+ * show that.
  */
 #include <inttypes.h>
 #include <stdio.h>

@@ -50,7 +50,7 @@ struct p2pdma_range {
 /**
  * enum p2pdma_promise - what revoking an export promises
  * @P2PDMA_PROMISE_OWN: importers are this process's: when p2pdma_dmabuf_revoke() returns 0 none
- *holds a mapping and none of its TLPs is on the way
+ *	holds a mapping and none of its TLPs is on the way
  * @P2PDMA_PROMISE_DEVICE: importers elsewhere let go before the device is reset, without a deadline
  *	(Linux 7.1 and later)
  * @P2PDMA_PROMISE_NOT_DRAINED: they are told, and not waited for (Linux 6.19 and 7.0)
@@ -133,11 +133,11 @@ enum p2pdma_dmabuf_state p2pdma_dmabuf_state(struct p2pdma_dmabuf *dmabuf);
  * New maps fail at once.  Each importer is told once, then all are waited for, and then
  * %P2PDMA_DRAIN_TIME for those that did not say that their writes have landed.  What an importer
  * still has by @deadline is cut: its IOMMU entries, and where its requests go past the IOMMU
- *(directly to the peer, untranslated, or by ATS) its bus mastering; then its pending transactions
- *and the drain time are waited for, and it stays off until its function is reset.
+ * (directly to the peer, untranslated, or by ATS) its bus mastering; then its pending transactions
+ * and the drain time are waited for, and it stays off until its function is reset.
  *
  * Two may revoke at one time: both wait, and either one cuts at its own deadline.  The drain time
- *is waited for past @deadline too.
+ * is waited for past @deadline too.
  *
  * Context: Any thread; blocks.  Not from a callback.
  * Return:

@@ -46,14 +46,14 @@ extern "C" {
  * @P2PDMA_REASON_QEMU: both functions are QEMU's own models, which reach each other
  * @P2PDMA_REASON_PROFILE: the kernel's rules are not known (older than 6.0)
  * @P2PDMA_REASON_BAR_UNSEEN: the provider's BARs were not captured, or are in no BAR register; at:
- *it
+ *	it
  * @P2PDMA_REASON_NODE_UNSEEN: its capabilities were not captured: what might stop TLPs there; or,
  *	beside the way, what addresses it claims; at: it
  * @P2PDMA_REASON_COMMAND_UNSEEN: the client's Command register was not captured; at: it
  * @P2PDMA_REASON_COMMON_NODE: (kernel) below a common node, no ACS redirect on the way; at: the
- *node
+ *	node
  * @P2PDMA_REASON_KERNEL_REDIRECT: (kernel) the first node it takes for redirecting; at: it, arg:
- *ACSCtl
+ *	ACSCtl
  * @P2PDMA_REASON_CPU_UNKNOWN: the CPU rule decides and the CPU was not recorded
  * @P2PDMA_REASON_ADDRESS_CLAIMED_TWICE: a window or BAR of another function on the way holds the
  *	provider's BAR, too; at: that function

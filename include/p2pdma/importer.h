@@ -16,7 +16,7 @@ extern "C" {
  * @size: sizeof(struct p2pdma_importer); the struct grows at its end
  * @allows_peer: its client can reach memory that is a peer's BAR (Linux: allow_peer2peer)
  * @is_pinned: a mapping that was taken back is gone for good, and so is the attachment's use: it
- *hears and maps nothing more.  Without one it may map once the export is live.  Else it is dynamic.
+ *	hears and maps nothing more.  Without one it may map once the export is live.  Else it is dynamic.
  * @invalidate: let go: stop the client, see its writes landed, unmap.  It may do so before it
  *	returns, or later on any thread.  NULL: it cannot; such an importer is refused.
  * @restored: the memory is there again, a dynamic importer may map; may be NULL.  Both may run at
@@ -90,7 +90,7 @@ int p2pdma_dmabuf_map(struct p2pdma_attachment *attachment, enum p2pdma_op op, u
 /**
  * enum p2pdma_unmap_flags - what the importer knows of its client
  * @P2PDMA_UNMAP_LANDED: its last writes have landed: it has read its own last bytes back, or it
- *only read; revoking then waits for nothing more
+ *	only read; revoking then waits for nothing more
  */
 enum p2pdma_unmap_flags {
 	P2PDMA_UNMAP_LANDED = 1 << 0,

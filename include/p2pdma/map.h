@@ -85,7 +85,7 @@ struct p2pdma_mapping;
  * * 0           - mapped
  * * -EINVAL     - no entry, a bad length, alignment, op or flag, or not in a provider's memory
  * * -EREMOTEIO  - the answer is not yes: @err says for whom and why; or the bus address is none
- *that an IOVA can have, and the way does not lead through the root complex
+ *	that an IOVA can have, and the way does not lead through the root complex
  * * -ENODEV     - a provider is revoked or dead, or the client is gone
  * * -EPERM      - the client is not open, or cut off by a revocation until it is reset
  * * -EOVERFLOW  - lengths that add up to too much, or an address beyond what the client can name

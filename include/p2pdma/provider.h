@@ -54,7 +54,7 @@ struct p2pdma_resource_opts {
  * * 0           - registered
  * * -EINVAL     - no such BAR, I/O, without a size or address, out of its range or not a multiple;
  *	overlaps a chunk, or the MSI-X table or pending bits; granule or kind differ from the
- *first's
+ *	first's
  * * -EPERM      - the function is not open
  * * -ENODEV     - the function is gone
  * * -ENOSPC     - it has 8 chunks already

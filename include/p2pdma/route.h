@@ -158,7 +158,7 @@ struct p2pdma_routes *p2pdma_routes_free(struct p2pdma_routes *routes);
  * @profile: whose kernel verdict is given
  * @profile_source: "asked", "recorded" (the machine's own kernel) or "default"
  * @profile_known: P2PDMA_NO: the recorded kernel is older than 6.0, every kernel verdict is
- *unknown; P2PDMA_UNKNOWN: newer than the newest whose rules are known, judged by those
+ *	unknown; P2PDMA_UNKNOWN: newer than the newest whose rules are known, judged by those
  * @cpu: the CPU rule in force; P2PDMA_CPU_AUTO when it could not be told
  * @virtual_machine: the topology is a hypervisor's, so no evidence of the wire
  */

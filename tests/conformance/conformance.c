@@ -20,6 +20,7 @@
 #include "topology.h"
 #include "tree.h"
 #include <p2pdma/access.h>
+#include <p2pdma/map.h>
 #include <p2pdma/progress.h>
 #include <p2pdma/sim.h>
 
@@ -340,6 +341,47 @@ static void memory_is_mapped_and_unmapped_whole(void **state)
 	free(memory);
 }
 
+/* Registered, allocated, mapped for itself, given back; or refused in the documented way. */
+static void peer_memory_has_a_life(void **state)
+{
+	struct subject *subject = *state;
+	struct p2pdma_provider_info info = { .size = sizeof(info) };
+	struct p2pdma_provider *provider = NULL;
+	struct p2pdma_mapping *mapping = NULL;
+	struct p2pdma_error err = { "" };
+	struct p2pmem_buf buf;
+	struct p2pdma_sg sg;
+	int r;
+
+	r = p2pdma_add_resource(subject->device, subject->bar, PAGE, 0, NULL, &err, &provider);
+	assert_int_equal(r, can(subject, P2PDMA_CAP_BAR_MAP) ? -EPERM : -EOPNOTSUPP);
+	assert_true(err.text[0]);
+	if (!can(subject, P2PDMA_CAP_BAR_MAP) || subject->bar < 0 || subject->bar_size < PAGE)
+		return;
+	assert_int_equal(p2pdma_device_open(subject->device, NULL), 0);
+	assert_int_equal(p2pdma_device_config_write(subject->device, COMMAND, 1, 0x06), 0);
+	assert_int_equal(p2pdma_add_resource(subject->device, subject->bar, PAGE, 0, NULL, NULL,
+	                                     &provider),
+	                 0);
+	assert_int_equal(p2pmem_publish(provider, true), 0);
+	assert_int_equal(p2pmem_alloc(provider, 100, 0, &buf), 0);
+	assert_int_equal(p2pmem_bus(buf).addr % PAGE, 0);
+	sg = p2pdma_sg_buf(buf);
+	r = p2pdma_map_sg(subject->device, &sg, 1, P2PDMA_OP_BOTH, P2PDMA_SG_UNKNOWN_IS_YES, &err,
+	                  &mapping);
+	assert_true(!r || r == -EREMOTEIO);
+	p2pdma_unmap_sg(mapping);
+	assert_int_equal(p2pmem_free(buf), 0);
+	assert_int_equal(p2pmem_free(buf), -EINVAL);
+	assert_int_equal(p2pdma_provider_get_info(provider, &info), 0);
+	assert_int_equal(info.state, P2PDMA_PROVIDER_LIVE);
+	assert_int_equal(info.free, PAGE);
+	assert_int_equal(p2pdma_provider_remove(provider, 0, NULL), 0);
+	assert_int_equal(p2pmem_alloc(provider, 100, 0, &buf), -ENODEV);
+	p2pdma_provider_put(provider);
+	p2pdma_device_close(subject->device);
+}
+
 static void vectors_are_counted(void **state)
 {
 	struct subject *subject = *state;
@@ -492,6 +534,7 @@ int main(int argc, char **argv)
 		ON_A_MACHINE(bars_are_mapped_as_large_as_they_are),
 		ON_A_MACHINE(a_view_is_the_bar_or_ones),
 		ON_A_MACHINE(memory_is_mapped_and_unmapped_whole),
+		ON_A_MACHINE(peer_memory_has_a_life),
 		ON_A_MACHINE(vectors_are_counted),
 		ON_A_MACHINE(a_reset_leaves_the_registers),
 		ON_A_MACHINE(time_goes_on),
