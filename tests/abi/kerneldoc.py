@@ -4,22 +4,23 @@
 
 kerneldoc.py SOURCE_ROOT
 """
-import re
 import sys
+from pathlib import Path
 
-from cheaders import declarations, public_headers
+sys.path.append(str(Path(__file__).resolve().parents[2] / 'man'))
+from cheaders import declarations, public_headers  # noqa: E402
 
 
 def complaints(declaration):
     if declaration.doc is None:
         yield 'has no doc comment right above it'
         return
-    lines = [re.sub(r'^\s*\*? ?', '', line) for line in declaration.doc.strip().splitlines()]
+    doc = declaration.doc
     is_function = declaration.kind == 'function'
     title = f'{declaration.name}()' if is_function else f'{declaration.kind} {declaration.name}'
-    if not lines[0].startswith(title + ' - '):
-        yield f"doc comment starts with '{lines[0]}', not with '{title} - '"
-    named = [match[1] for match in (re.match(r'@(\w+): \S', line) for line in lines) if match]
+    if doc.title != title or not doc.summary:
+        yield f"doc comment starts with '{doc.title} - {doc.summary}', not with '{title} - '"
+    named = doc.arguments()
     for member in declaration.members:
         if member not in named:
             yield f'@{member} is not described'
@@ -29,9 +30,8 @@ def complaints(declaration):
         if named.count(name) > 1:
             yield f'@{name} is described twice'
     if is_function:
-        returns = any(line.startswith('Return:') for line in lines)
-        if returns == declaration.is_void:
-            yield 'returns nothing and has a Return:' if returns else 'has no Return:'
+        if bool(doc.returns) == declaration.is_void:
+            yield 'returns nothing and has a Return:' if doc.returns else 'has no Return:'
 
 
 def main(root):

@@ -9,7 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from cheaders import declarations, public_headers
+sys.path.append(str(Path(__file__).resolve().parents[2] / 'man'))
+from cheaders import declarations, public_headers  # noqa: E402
 
 
 def exported(library):
