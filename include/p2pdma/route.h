@@ -215,9 +215,9 @@ enum p2pdma_answer p2pdma_route_answer(struct p2pdma_route route, enum p2pdma_op
  * @routes: prepared routes
  * @provider: the function that owns the memory
  * @client: the function that masters the DMA
- * Takes constant time: bounded by the 256 buses a path can have, not by the machine's size.
  *
- * Context: Any thread; does not block.
+ * Context: Any thread; does not block.  Takes constant time: bounded by the 256 buses a path can
+ * have, not by the machine's size.
  * Return: the verdict.
  */
 struct p2pdma_route p2pdma_routes_pair(const struct p2pdma_routes *routes,

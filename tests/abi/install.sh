@@ -18,6 +18,18 @@ library=$(find "$dest/root" -name libp2pdma.so)
 export PKG_CONFIG_SYSROOT_DIR=$dest/root PKG_CONFIG_LIBDIR=${pc%/*}
 read -ra flags < <(pkg-config --cflags --libs libp2pdma)
 
+# Where there is scdoc, each header has its page.
+if [ -e "$build/man/p2pdma.1" ]; then
+	[ -n "$(find "$dest/root" -path '*/man/man1/p2pdma.1')" ]
+	while read -r header; do
+		header=${header#"$root"/include/} page=${header%.h} page=${page//\//-}.3
+		[ -n "$(find "$dest/root" -path "*/man/man3/$page")" ] || {
+			echo "$page is not installed"
+			exit 1
+		}
+	done < <(find "$root/include/p2pdma" -name '*.h')
+fi
+
 build_and_run() {
 	"$@" -Wall -Wextra -Werror "$root/tests/abi/outside.c" -x none \
 		-o "$dest/outside" "${flags[@]}"

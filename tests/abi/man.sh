@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# The man pages are built and shown without a warning.  man.sh PAGE.scd...
+# The man pages are built and shown without a warning.  man.sh PAGE...
+# A page is roff, or scdoc's text where its name ends in .scd.
 set -euo pipefail
 
 command -v scdoc man >/dev/null || {
@@ -10,7 +11,10 @@ command -v scdoc man >/dev/null || {
 page=$(mktemp)
 trap 'rm -f "$page" "$page.warnings"' EXIT
 for source; do
-	scdoc <"$source" >"$page"
+	case $source in
+	*.scd) scdoc <"$source" >"$page" ;;
+	*) cp "$source" "$page" ;;
+	esac
 	LC_ALL=C.UTF-8 MANWIDTH=80 man --warnings --local-file "$page" \
 		>/dev/null 2>"$page.warnings"
 	if [ -s "$page.warnings" ]; then

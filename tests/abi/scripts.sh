@@ -8,6 +8,6 @@ command -v shellcheck >/dev/null || {
 	echo "no shellcheck (apt-get install shellcheck)"
 	exit 77
 }
-mapfile -t scripts < <(grep -lr '^#!/usr/bin/env bash' scripts .ci tests)
+mapfile -t scripts < <(grep -lrE '^#!/(usr/bin/env bash|bin/sh)' scripts .ci tests man)
 shellcheck --external-sources "${scripts[@]}"
 echo "${#scripts[@]} scripts"
