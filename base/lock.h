@@ -21,9 +21,14 @@ struct spin {
 /* lock.c: the way when somebody else has it. */
 void spin_wait(struct spin *spin);
 
+static inline bool spin_try(struct spin *spin)
+{
+	return !atomic_exchange_explicit(&spin->is_taken, true, memory_order_acquire);
+}
+
 static inline void spin_lock(struct spin *spin)
 {
-	if (atomic_exchange_explicit(&spin->is_taken, true, memory_order_acquire))
+	if (!spin_try(spin))
 		spin_wait(spin);
 }
 
