@@ -3,7 +3,7 @@
  * cache.c - buffers of one size, parked for one owner.
  *
  * What a cache holds is in use as far as the pool is concerned.  The owner takes no lock until it
- * has none left, or too many.
+ * has none left, or too many, or somebody else found too little: caches_ask() lowers its limit.
  */
 #include <stdlib.h>
 
@@ -12,36 +12,35 @@
 
 #define MOST 65536u
 /* Out of the way of what is done for each buffer. */
-#define SLOW __attribute__((noinline, cold))
+#define SLOW __attribute__((noinline))
+
+/* A buffer it holds. */
+struct slot {
+	uint64_t offset;
+	struct pool_entry *entry;
+};
+
+/* The places in a chunk where a buffer of the cache may begin, as multiples of its alignment. */
+struct places {
+	uint64_t start; /* of the first, among the provider's offsets */
+	uint64_t count;
+	struct pool_entry *entries; /* of the first */
+};
 
 struct p2pmem_cache {
 	struct p2pdma_provider *provider;
 	uint64_t size;
-	unsigned int most;
-	unsigned int pressure; /* the provider's, when it was last looked at */
+	atomic_uint limit;     /* of count; 0: asked to give back; under the lock */
 	atomic_uint count;     /* others may look at it */
-
-	/* The chunk whose buffers are the most, and how its table has them. */
-	uint64_t start, length; /* among the provider's offsets */
-	struct pool_entry *entries;
-	unsigned int shift; /* of the granule */
-	uint64_t mask;
-	uint32_t used, parked, spare; /* words of an entry; bytes not asked for */
-	uint64_t align;               /* 0: any; else of the bus address less @offset */
-	uint64_t bus;
-
+	struct places places;  /* of the chunk that was needed last */
+	unsigned int shift;    /* of the alignment */
+	uint64_t step;         /* from one place's entry to the next's, bytes */
+	uint64_t used, parked; /* heads of a buffer */
+	unsigned int most;
+	uint64_t align;
 	struct p2pmem_cache *next; /* of the provider, under its lock */
-	struct p2pmem_buf bufs[];
+	struct slot slots[];
 };
-
-uint64_t caches_bytes(struct p2pdma_provider *provider)
-{
-	uint64_t bytes = 0;
-
-	for (const struct p2pmem_cache *cache = provider->caches; cache; cache = cache->next)
-		bytes += cache->size * atomic_load_explicit(&cache->count, memory_order_relaxed);
-	return bytes;
-}
 
 static unsigned int count_of(const struct p2pmem_cache *cache)
 {
@@ -53,34 +52,41 @@ static void set_count(struct p2pmem_cache *cache, unsigned int count)
 	atomic_store_explicit(&cache->count, count, memory_order_relaxed);
 }
 
-/* The entry of the buffer at @offset; NULL: that is no place for one. */
-static struct pool_entry *entry_of(struct p2pmem_cache *cache, uint64_t offset)
+static unsigned int limit_of(const struct p2pmem_cache *cache)
 {
-	uint64_t at = offset - cache->start;
-
-	if (at >= cache->length || at & cache->mask)
-		return NULL;
-	return &cache->entries[at >> cache->shift];
+	return atomic_load_explicit(&cache->limit, memory_order_relaxed);
 }
 
-/* Has the entries of that chunk at hand; false: there is none. */
-static bool look_at(struct p2pmem_cache *cache, uint64_t offset)
+static void set_limit(struct p2pmem_cache *cache, unsigned int limit)
 {
-	const struct chunk *chunk = provider_chunk(cache->provider, offset, 1);
+	atomic_store_explicit(&cache->limit, limit, memory_order_relaxed);
+}
 
-	if (!chunk)
-		return false;
-	cache->start = chunk->start;
-	cache->length = chunk->size;
-	cache->entries = chunk->pool->entries;
-	cache->bus = chunk->bus.addr - chunk->start;
-	return true;
+uint64_t caches_bytes(struct p2pdma_provider *provider)
+{
+	uint64_t bytes = 0;
+
+	for (const struct p2pmem_cache *cache = provider->caches; cache; cache = cache->next)
+		bytes += cache->size * count_of(cache);
+	return bytes;
+}
+
+void caches_ask(struct p2pdma_provider *provider)
+{
+	for (struct p2pmem_cache *cache = provider->caches; cache; cache = cache->next)
+		if (limit_of(cache))
+			set_limit(cache, 0);
+}
+
+static bool is_dead(struct p2pdma_provider *provider)
+{
+	return atomic_load_explicit(&provider->state, memory_order_relaxed) == P2PDMA_PROVIDER_DEAD;
 }
 
 /* ---- with the pool, under the provider's lock ---- */
 
 /* Up to @wanted more; stops where there are no more. */
-static int fill(struct p2pmem_cache *cache, unsigned int wanted)
+static void fill(struct p2pmem_cache *cache, unsigned int wanted)
 {
 	struct p2pdma_provider *provider = cache->provider;
 	unsigned int chunks = atomic_load_explicit(&provider->chunk_count, memory_order_acquire);
@@ -88,37 +94,44 @@ static int fill(struct p2pmem_cache *cache, unsigned int wanted)
 
 	for (unsigned int i = 0; i < chunks; i++) {
 		const struct chunk *chunk = &provider->chunks[i];
+		struct pool_entry *entry;
 		uint64_t offset;
 
 		for (; wanted && !pool_take(chunk->pool, cache->size, cache->align, &offset);
 		     wanted--) {
-			pool_store(&chunk->pool->entries[offset >> cache->shift], cache->parked);
-			cache->bufs[count++] =
-				(struct p2pmem_buf){ provider, chunk->start + offset, cache->size };
+			entry = &chunk->pool->entries[offset >> provider->shift];
+			pool_store(entry, cache->parked);
+			cache->slots[count++] = (struct slot){ chunk->start + offset, entry };
 		}
 	}
 	provider->taken += count - before;
 	set_count(cache, count);
-	return count ? 0 : -ENOMEM;
 }
 
 /* The oldest @surplus, which are the coldest. */
 static void drain(struct p2pmem_cache *cache, unsigned int surplus)
 {
+	struct p2pdma_provider *provider = cache->provider;
 	unsigned int count = count_of(cache);
 
 	for (unsigned int i = 0; i < surplus; i++) {
-		uint64_t offset = cache->bufs[i].offset;
-		const struct chunk *chunk = provider_chunk(cache->provider, offset, 1);
+		const struct slot *slot = &cache->slots[i];
+		const struct chunk *chunk = provider_chunk(provider, slot->offset, cache->size);
 
-		offset -= chunk->start;
-		pool_store(&chunk->pool->entries[offset >> cache->shift], cache->used);
-		pool_give(chunk->pool, offset, cache->size);
+		pool_store(slot->entry, cache->used);
+		pool_give(chunk->pool, slot->offset - chunk->start, cache->size);
 	}
 	for (unsigned int i = surplus; i < count; i++)
-		cache->bufs[i - surplus] = cache->bufs[i];
-	cache->provider->taken -= surplus;
+		cache->slots[i - surplus] = cache->slots[i];
+	provider->taken -= surplus;
 	set_count(cache, count - surplus);
+}
+
+/* Gives back all; what a dead provider's cache is given it shall not keep. */
+static void comply(struct p2pmem_cache *cache)
+{
+	drain(cache, count_of(cache));
+	set_limit(cache, is_dead(cache->provider) ? 0 : cache->most);
 }
 
 /* ---- for the owner ---- */
@@ -126,28 +139,28 @@ static void drain(struct p2pmem_cache *cache, unsigned int surplus)
 int p2pmem_cache_new(struct p2pdma_provider *provider, uint64_t size, uint64_t align,
                      unsigned int most, struct p2pmem_cache **ret_cache)
 {
-	uint64_t granules = provider->granule ? (size - 1) / provider->granule + 1 : 0;
+	uint64_t granule = provider->granule, length = (size - 1) / granule + 1, spare;
 	struct p2pmem_cache *cache;
 
 	if (!size || align & (align - 1) || most < 2 || most > MOST || provider->is_naked ||
-	    granules >> POOL_LENGTH_BITS)
+	    length >> POOL_LENGTH_BITS)
 		return -EINVAL;
-	if (atomic_load(&provider->state) == P2PDMA_PROVIDER_DEAD)
+	if (is_dead(provider))
 		return -ENODEV;
-	cache = calloc(1, sizeof(*cache) + most * sizeof(cache->bufs[0]));
+	cache = calloc(1, sizeof(*cache) + most * sizeof(cache->slots[0]));
 	if (!cache)
 		return -ENOMEM;
 	cache->provider = p2pdma_provider_get(provider);
 	cache->size = size;
-	cache->align = align > provider->granule ? align : 0;
+	cache->align = align > granule ? align : granule;
+	cache->shift = (unsigned int)__builtin_ctzll(cache->align);
+	cache->step = (cache->align >> provider->shift) * sizeof(struct pool_entry);
 	cache->most = most;
-	cache->shift = provider->shift;
-	cache->mask = provider->granule - 1;
-	cache->used = pool_word(POOL_USED, (uint32_t)granules);
-	cache->parked = pool_word(POOL_PARKED, (uint32_t)granules);
-	cache->spare = (uint32_t)((granules << provider->shift) - size);
+	spare = length * granule - size;
+	cache->used = pool_head(POOL_USED, length, spare);
+	cache->parked = pool_head(POOL_PARKED, length, spare);
+	set_limit(cache, most);
 	spin_lock(&provider->lock);
-	cache->pressure = provider->pressure;
 	cache->next = provider->caches;
 	provider->caches = cache;
 	spin_unlock(&provider->lock);
@@ -157,9 +170,8 @@ int p2pmem_cache_new(struct p2pdma_provider *provider, uint64_t size, uint64_t a
 
 void p2pmem_cache_flush(struct p2pmem_cache *cache)
 {
-	cache->pressure = atomic_load_explicit(&cache->provider->pressure, memory_order_relaxed);
 	spin_lock(&cache->provider->lock);
-	drain(cache, count_of(cache));
+	comply(cache);
 	spin_unlock(&cache->provider->lock);
 }
 
@@ -182,90 +194,126 @@ struct p2pmem_cache *p2pmem_cache_free(struct p2pmem_cache *cache)
 	return NULL;
 }
 
-/* Whether somebody has found too little since this was last asked, or the provider is dead. */
-static bool is_disturbed(const struct p2pmem_cache *cache)
+/* The buffer that was put last; there is one. */
+static inline void pop(struct p2pmem_cache *cache, unsigned int count, struct p2pmem_buf *ret_buf)
 {
-	return atomic_load_explicit(&cache->provider->pressure, memory_order_relaxed) !=
-	       cache->pressure;
+	const struct slot *slot = &cache->slots[count - 1];
+
+	set_count(cache, count - 1);
+	pool_store(slot->entry, cache->used);
+	buf_set(ret_buf, cache->provider, slot->offset, cache->size);
 }
 
-/* What is to be done before a buffer is taken: the slow way. */
-static SLOW int settle(struct p2pmem_cache *cache)
+/* It is empty, or asked. */
+static SLOW int alloc_slowly(struct p2pmem_cache *cache, struct p2pmem_buf *ret_buf)
 {
 	struct p2pdma_provider *provider = cache->provider;
 	int r = 0;
 
-	if (is_disturbed(cache))
-		p2pmem_cache_flush(cache);
 	spin_lock(&provider->lock);
-	if (atomic_load(&provider->state) == P2PDMA_PROVIDER_DEAD)
+	if (!limit_of(cache))
+		comply(cache);
+	if (is_dead(provider)) {
 		r = -ENODEV;
-	else if (!count_of(cache))
-		r = fill(cache, cache->most / 2);
-	spin_unlock(&provider->lock);
-	/* The others are asked; this one has nothing to give. */
+	} else if (!count_of(cache)) {
+		fill(cache, cache->most / 2);
+		r = count_of(cache) ? 0 : -ENOMEM;
+	}
 	if (r == -ENOMEM)
-		cache->pressure = atomic_fetch_add(&provider->pressure, 1) + 1;
-	return r ? r : look_at(cache, cache->bufs[count_of(cache) - 1].offset) ? 0 : -ENOMEM;
+		caches_ask(provider);
+	spin_unlock(&provider->lock);
+	if (!r)
+		pop(cache, count_of(cache), ret_buf);
+	return r;
 }
 
 int p2pmem_cache_alloc(struct p2pmem_cache *cache, struct p2pmem_buf *ret_buf)
 {
 	unsigned int count = count_of(cache);
-	struct pool_entry *entry = count ? entry_of(cache, cache->bufs[count - 1].offset) : NULL;
 
-	if (!entry || is_disturbed(cache)) {
-		int r = settle(cache);
-
-		if (r)
-			return r;
-		count = count_of(cache);
-		entry = entry_of(cache, cache->bufs[count - 1].offset);
-	}
-	set_count(cache, count - 1);
-	pool_store(entry, cache->used);
-	*ret_buf = cache->bufs[count - 1];
+	/* None is more than any limit. */
+	if (count - 1 >= limit_of(cache))
+		return alloc_slowly(cache, ret_buf);
+	pop(cache, count, ret_buf);
 	return 0;
 }
 
-/* The slow way: the cache is full, disturbed, or had another chunk at hand. */
+/* The number of the place at @offset; not below places.count if it is none. */
+static inline uint64_t place_at(const struct p2pmem_cache *cache, uint64_t offset)
+{
+	return pool_index(offset - cache->places.start, cache->shift);
+}
+
+static inline struct pool_entry *entry_at(const struct p2pmem_cache *cache, uint64_t place)
+{
+	return (struct pool_entry *)((char *)cache->places.entries + place * cache->step);
+}
+
+/* Whether a buffer is out that is of the cache's kind.  Only the chunk at hand is looked at. */
+static inline bool is_mine(const struct p2pmem_cache *cache, const struct p2pmem_buf *buf)
+{
+	uint64_t place = place_at(cache, buf->offset);
+
+	return place < cache->places.count && pool_load(entry_at(cache, place)) == cache->used &&
+	       buf->provider == cache->provider && buf->size == cache->size;
+}
+
+static inline void push(struct p2pmem_cache *cache, unsigned int count, uint64_t offset)
+{
+	struct pool_entry *entry = entry_at(cache, place_at(cache, offset));
+	struct slot *slot = &cache->slots[count];
+
+	pool_store(entry, cache->parked);
+	/* If it came from there last, who takes it next need not wait for a store. */
+	if (slot->entry != entry)
+		*slot = (struct slot){ offset, entry };
+	set_count(cache, count + 1);
+}
+
+/* Has the places of the chunk at @offset at hand; false: there are none. */
+static bool look_at(struct p2pmem_cache *cache, uint64_t offset)
+{
+	const struct chunk *chunk = provider_chunk(cache->provider, offset, cache->size);
+	uint64_t skip;
+
+	if (!chunk)
+		return false;
+	skip = -chunk->bus.addr & (cache->align - 1);
+	if (skip >= chunk->size)
+		return false;
+	cache->places.start = chunk->start + skip;
+	cache->places.count = (chunk->size - skip - 1) / cache->align + 1;
+	cache->places.entries = &chunk->pool->entries[skip >> cache->provider->shift];
+	return true;
+}
+
+/* It is full, or asked, or had another chunk at hand, or the buffer is none of its kind. */
 static SLOW int put_slowly(struct p2pmem_cache *cache, struct p2pmem_buf buf)
 {
-	struct pool_entry *entry;
+	struct p2pdma_provider *provider = cache->provider;
 
-	if (buf.provider != cache->provider || buf.size != cache->size ||
-	    !look_at(cache, buf.offset))
+	if (buf.provider != provider || !look_at(cache, buf.offset) || !is_mine(cache, &buf))
 		return -EINVAL;
-	entry = entry_of(cache, buf.offset);
-	if (!entry || pool_load(entry) != cache->used || entry->next != cache->spare ||
-	    (cache->align && (cache->bus + buf.offset) & (cache->align - 1)))
-		return -EINVAL;
-	if (is_disturbed(cache)) {
-		p2pmem_cache_flush(cache);
-		return p2pmem_free(buf);
+	if (count_of(cache) < limit_of(cache)) {
+		push(cache, count_of(cache), buf.offset);
+		return 0;
 	}
-	if (count_of(cache) == cache->most) {
-		spin_lock(&cache->provider->lock);
+	spin_lock(&provider->lock);
+	if (count_of(cache) == cache->most)
 		drain(cache, cache->most / 2);
-		spin_unlock(&cache->provider->lock);
-	}
-	pool_store(entry, cache->parked);
-	cache->bufs[count_of(cache)] = buf;
-	set_count(cache, count_of(cache) + 1);
+	push(cache, count_of(cache), buf.offset);
+	if (!limit_of(cache))
+		comply(cache);
+	spin_unlock(&provider->lock);
 	return 0;
 }
 
 int p2pmem_cache_put(struct p2pmem_cache *cache, struct p2pmem_buf buf)
 {
-	struct pool_entry *entry = entry_of(cache, buf.offset);
 	unsigned int count = count_of(cache);
 
-	if (!entry || pool_load(entry) != cache->used || entry->next != cache->spare ||
-	    buf.provider != cache->provider || buf.size != cache->size || cache->align ||
-	    count == cache->most || is_disturbed(cache))
+	if (!is_mine(cache, &buf) || count >= limit_of(cache))
 		return put_slowly(cache, buf);
-	pool_store(entry, cache->parked);
-	cache->bufs[count] = buf;
-	set_count(cache, count + 1);
+	push(cache, count, buf.offset);
 	return 0;
 }

@@ -5,6 +5,9 @@
 #include "provider.h"
 #include <p2pdma/p2pmem.h>
 
+/* Out of the way of what is done for each buffer. */
+#define SLOW __attribute__((noinline))
+
 /* Under the lock.  From the first chunk that has room. */
 static int take(struct p2pdma_provider *provider, uint64_t size, uint64_t align,
                 struct p2pmem_buf *ret_buf)
@@ -40,83 +43,112 @@ static bool is_dead(struct p2pdma_provider *provider)
 	return atomic_load_explicit(&provider->state, memory_order_relaxed) == P2PDMA_PROVIDER_DEAD;
 }
 
-/* Caches are to give back what they hold. */
-static void ask_caches(struct p2pdma_provider *provider)
+/* The way for all that is not in a hurry.  Gives the lock back. */
+static SLOW int alloc_locked(struct p2pdma_provider *provider, uint64_t size, uint64_t align,
+                             struct p2pmem_buf *ret_buf)
 {
-	atomic_fetch_add_explicit(&provider->pressure, 1, memory_order_relaxed);
+	int r = provider->is_naked  ? -EINVAL
+	        : is_dead(provider) ? -ENODEV
+	                            : take(provider, size, align, ret_buf);
+
+	if (r == -ENOMEM)
+		caches_ask(provider);
+	spin_unlock(&provider->lock);
+	return r;
+}
+
+static SLOW int alloc_waiting(struct p2pdma_provider *provider, uint64_t size, uint64_t align,
+                              struct p2pmem_buf *ret_buf)
+{
+	spin_wait(&provider->lock);
+	return alloc_locked(provider, size, align, ret_buf);
 }
 
 int p2pmem_alloc(struct p2pdma_provider *provider, uint64_t size, uint64_t align,
                  struct p2pmem_buf *ret_buf)
 {
-	struct chunk *chunk = &provider->chunks[0];
+	struct pool *pool = provider->chunks[0].pool;
 	uint64_t length = (size + provider->granule - 1) >> provider->shift, offset;
-	int r;
 
-	if (provider->is_naked)
-		return -EINVAL;
-	spin_lock(&provider->lock);
-	if (align <= provider->granule && !(align & (align - 1)) && size && !is_dead(provider) &&
-	    pool_take_quick(chunk->pool, length, size, &offset)) {
-		provider->taken++;
-		spin_unlock(&provider->lock);
-		buf_set(ret_buf, provider, offset, size);
-		return 0;
-	}
-	r = is_dead(provider) ? -ENODEV : take(provider, size, align, ret_buf);
+	if (!spin_try(&provider->lock))
+		return alloc_waiting(provider, size, align, ret_buf);
+	/* The granule, a power of two, has one bit. */
+	if (align & ~provider->granule || !pool || is_dead(provider) ||
+	    !pool_take_quick(pool, length, size, &offset))
+		return alloc_locked(provider, size, align, ret_buf);
+	provider->taken++;
 	spin_unlock(&provider->lock);
-	if (r == -ENOMEM)
-		ask_caches(provider);
-	return r;
+	buf_set(ret_buf, provider, offset, size);
+	return 0;
 }
 
-int p2pmem_free(struct p2pmem_buf buf)
+/* As above. */
+static SLOW int free_locked(struct p2pmem_buf buf)
 {
 	struct p2pdma_provider *provider = buf.provider;
-	uint64_t length;
-	bool is_idle;
-	int r = 0;
+	int r = give(buf);
+	bool is_idle = !r && provider_is_idle(provider);
 
-	if (!provider || provider->is_naked)
-		return -EINVAL;
-	length = (buf.size + provider->granule - 1) >> provider->shift;
-	spin_lock(&provider->lock);
-	if (buf.offset < provider->chunks[0].size &&
-	    pool_give_quick(provider->chunks[0].pool, buf.offset, length, buf.size))
-		provider->taken--;
-	else
-		r = give(buf);
-	is_idle = !r && provider_is_idle(provider);
 	spin_unlock(&provider->lock);
 	if (is_idle)
 		provider_free(provider);
 	return r;
 }
 
-/* The longest piece that any chunk has.  Under the lock. */
+static SLOW int free_waiting(struct p2pmem_buf buf)
+{
+	spin_wait(&buf.provider->lock);
+	return free_locked(buf);
+}
+
+int p2pmem_free(struct p2pmem_buf buf)
+{
+	struct p2pdma_provider *provider = buf.provider;
+	struct pool *pool;
+	uint64_t length;
+
+	if (!provider)
+		return -EINVAL;
+	pool = provider->chunks[0].pool;
+	length = (buf.size + provider->granule - 1) >> provider->shift;
+	if (!spin_try(&provider->lock))
+		return free_waiting(buf);
+	/* Without a reference, it may be the last thing that the provider lives for. */
+	if (!provider->references || !pool || !pool_give_quick(pool, buf.offset, length, buf.size))
+		return free_locked(buf);
+	provider->taken--;
+	spin_unlock(&provider->lock);
+	return 0;
+}
+
+/* From the chunk that has the longest run, or else one that has what is aligned.  Under the lock.
+ */
 static int take_piece(struct p2pdma_provider *provider, uint64_t most, uint64_t align,
                       struct p2pmem_buf *ret_buf)
 {
-	const struct chunk *best = NULL;
+	unsigned int count = provider->chunk_count, best = 0;
 	uint64_t longest = 0, offset;
 	int r = -ENOMEM;
 
-	for (unsigned int i = 0; i < provider->chunk_count; i++) {
+	for (unsigned int i = 0; i < count; i++) {
 		uint64_t largest = pool_largest(provider->chunks[i].pool);
 
-		if (largest > longest)
-			best = &provider->chunks[i];
-		if (largest > longest)
+		if (largest > longest) {
+			best = i;
 			longest = largest;
+		}
 	}
-	if (best)
-		r = pool_take_piece(best->pool, most, align, &offset, &ret_buf->size);
-	if (r)
-		return r;
-	ret_buf->provider = provider;
-	ret_buf->offset = best->start + offset;
-	provider->taken++;
-	return 0;
+	for (unsigned int i = 0; i < count && r == -ENOMEM; i++) {
+		const struct chunk *chunk = &provider->chunks[(best + i) % count];
+
+		r = pool_take_piece(chunk->pool, most, align, &offset, &ret_buf->size);
+		if (r)
+			continue;
+		ret_buf->provider = provider;
+		ret_buf->offset = chunk->start + offset;
+		provider->taken++;
+	}
+	return r;
 }
 
 /* Under the lock. */
@@ -156,9 +188,9 @@ int p2pmem_alloc_sgl(struct p2pdma_provider *provider, uint64_t size, uint64_t a
 		most = P2PMEM_SGL_MOST;
 	spin_lock(&provider->lock);
 	r = is_dead(provider) ? -ENODEV : take_all(provider, size, align, most, bufs, &count);
-	spin_unlock(&provider->lock);
 	if (r == -ENOMEM)
-		ask_caches(provider);
+		caches_ask(provider);
+	spin_unlock(&provider->lock);
 	if (r)
 		return r;
 	for (size_t i = 0; i < count; i++)

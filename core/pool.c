@@ -7,9 +7,12 @@
  *   length, all others 0; the last one of a free run leads back to the first.  So neighbours are
  *   found in one step, and joined when they are free.
  * - Free runs are in lists by length, two levels of them (Masmano et al., TLSF, 2004): exact below
- *   STEPS granules, then STEPS to each power of two.  Any run of the next list up is long enough.
+ *   LONG granules, then STEPS to each power of two.
+ * - Where a list is not exact, the runs of each length are a list of their own, and those are in a
+ *   tree by the bits of the length that the list leaves open (a bitwise digital tree, as in Lea's
+ *   malloc): what fits best is found in as many steps as a length has bits.
  * - Short runs that come back first lie in quick lists, one a length, unjoined, for the next who
- * asks for as much.  They are joined when that would help, and never more than QUICK_MOST.
+ *   asks for as much.  They are joined when that would help, and never more than POOL_QUICK_MOST.
  */
 #include <errno.h>
 #include <stdatomic.h>
@@ -17,15 +20,15 @@
 
 #include "pool.h"
 
-#define STEP_BITS  POOL_STEP_BITS
-#define STEPS      POOL_STEPS
-#define LEVELS     POOL_LEVELS
-#define MOST_LOOKS 1024 /* runs looked at, where a list does not tell */
-#define NONE       UINT32_MAX
+#define STEP_BITS POOL_STEP_BITS
+#define STEPS     POOL_STEPS
+#define LEVELS    POOL_LEVELS
+#define LONG      (2 * STEPS) /* granules from which on lists are not exact */
+#define NONE      UINT32_MAX
 
 static enum pool_state state_of(const struct pool *pool, uint32_t at)
 {
-	return (enum pool_state)(pool_load(&pool->entries[at]) >> POOL_LENGTH_BITS);
+	return (enum pool_state)((uint32_t)pool_load(&pool->entries[at]) >> POOL_LENGTH_BITS);
 }
 
 static uint32_t length_of(const struct pool *pool, uint32_t at)
@@ -33,9 +36,142 @@ static uint32_t length_of(const struct pool *pool, uint32_t at)
 	return pool_load(&pool->entries[at]) & ((1u << POOL_LENGTH_BITS) - 1);
 }
 
-static void mark(struct pool *pool, uint32_t at, enum pool_state state, uint32_t length)
+static uint32_t next_of(const struct pool *pool, uint32_t at)
 {
-	pool_store(&pool->entries[at], pool_word(state, length));
+	return (uint32_t)(pool_load(&pool->entries[at]) >> 32);
+}
+
+static void mark(struct pool *pool, uint32_t at, enum pool_state state, uint32_t length,
+                 uint32_t more)
+{
+	pool_store(&pool->entries[at], pool_head(state, length, more));
+}
+
+static unsigned int bit_of(uint32_t length)
+{
+	return 31 - (unsigned int)__builtin_clz(length);
+}
+
+/* ---- trees of lists: links are in the second and third granule of the first run of each ---- */
+
+static uint32_t *child_of(struct pool *pool, uint32_t at, uint32_t which)
+{
+	struct pool_entry *entry = &pool->entries[at + 1];
+
+	return which ? &entry->first : &entry->before;
+}
+
+static uint32_t *parent_of(struct pool *pool, uint32_t at)
+{
+	return &pool->entries[at + 2].before;
+}
+
+/* The first bit of @length that its list leaves open, as a mask; 0: none. */
+static uint32_t open_bits(uint32_t length)
+{
+	return 1u << bit_of(length) >> (STEP_BITS + 1);
+}
+
+/* What leads to @at in the tree. */
+static uint32_t *link_to(struct pool *pool, uint32_t *root, uint32_t at)
+{
+	uint32_t parent = *parent_of(pool, at);
+
+	if (parent == NONE)
+		return root;
+	return child_of(pool, parent, *child_of(pool, parent, 1) == at);
+}
+
+/* @at takes the place of @old, and its children; NONE: there is nothing to take it. */
+static void tree_replace(struct pool *pool, uint32_t *root, uint32_t old, uint32_t at)
+{
+	*link_to(pool, root, old) = at;
+	if (at == NONE)
+		return;
+	*parent_of(pool, at) = *parent_of(pool, old);
+	for (uint32_t i = 0; i < 2; i++) {
+		uint32_t child = *child_of(pool, old, i);
+
+		*child_of(pool, at, i) = child;
+		if (child != NONE)
+			*parent_of(pool, child) = at;
+	}
+}
+
+/* The list of that length, or where it is to be put. */
+static uint32_t *tree_find(struct pool *pool, uint32_t *root, uint32_t length, uint32_t *ret_parent)
+{
+	uint32_t bit = open_bits(length), *link = root;
+
+	for (*ret_parent = NONE; *link != NONE && length_of(pool, *link) != length; bit >>= 1) {
+		*ret_parent = *link;
+		link = child_of(pool, *link, (length & bit) != 0);
+	}
+	return link;
+}
+
+static void tree_add(struct pool *pool, uint32_t *link, uint32_t parent, uint32_t at)
+{
+	*link = at;
+	*parent_of(pool, at) = parent;
+	*child_of(pool, at, 0) = NONE;
+	*child_of(pool, at, 1) = NONE;
+}
+
+/* Takes the only run of its length out: any leaf below may have its place. */
+static void tree_remove(struct pool *pool, uint32_t *root, uint32_t at)
+{
+	uint32_t leaf = at, below;
+
+	while ((below = *child_of(pool, leaf, 1)) != NONE ||
+	       (below = *child_of(pool, leaf, 0)) != NONE)
+		leaf = below;
+	*link_to(pool, root, leaf) = NONE;
+	if (leaf != at)
+		tree_replace(pool, root, at, leaf);
+}
+
+/* The shortest of at least @length granules. */
+static uint32_t tree_at_least(struct pool *pool, uint32_t root, uint32_t length)
+{
+	uint32_t at = root, longer = NONE, best = NONE, best_length = NONE;
+
+	/* Along its bits, noting where the way branched off to what is longer last. */
+	for (uint32_t bit = open_bits(length); at != NONE; bit >>= 1) {
+		uint32_t found = length_of(pool, at), above = *child_of(pool, at, 1);
+
+		if (found >= length && found < best_length) {
+			best = at;
+			best_length = found;
+		}
+		at = length & bit ? above : *child_of(pool, at, 0);
+		if (above != NONE && above != at)
+			longer = above;
+	}
+	/* There, all is long enough. */
+	for (at = longer; at != NONE;) {
+		uint32_t found = length_of(pool, at), below = *child_of(pool, at, 0);
+
+		if (found < best_length) {
+			best = at;
+			best_length = found;
+		}
+		at = below != NONE ? below : *child_of(pool, at, 1);
+	}
+	return best;
+}
+
+static uint32_t tree_longest(struct pool *pool, uint32_t root)
+{
+	uint32_t longest = length_of(pool, root), at = root;
+
+	while (at != NONE) {
+		uint32_t above = *child_of(pool, at, 1);
+
+		longest = length_of(pool, at) > longest ? length_of(pool, at) : longest;
+		at = above != NONE ? above : *child_of(pool, at, 0);
+	}
+	return longest;
 }
 
 /* ---- lists of free runs ---- */
@@ -43,7 +179,7 @@ static void mark(struct pool *pool, uint32_t at, enum pool_state state, uint32_t
 /* The list of runs of @length. */
 static void place(uint32_t length, unsigned int *ret_level, unsigned int *ret_step)
 {
-	unsigned int bit = 31 - (unsigned int)__builtin_clz(length);
+	unsigned int bit = bit_of(length);
 
 	*ret_level = bit < STEP_BITS ? 0 : bit - STEP_BITS + 1;
 	*ret_step = bit < STEP_BITS ? length : length >> (bit - STEP_BITS) & (STEPS - 1);
@@ -51,18 +187,23 @@ static void place(uint32_t length, unsigned int *ret_level, unsigned int *ret_st
 
 static void list_add(struct pool *pool, uint32_t at, uint32_t length)
 {
-	struct pool_entry *entry = &pool->entries[at];
 	unsigned int level, step;
-	uint32_t *first;
+	uint32_t *first, parent = NONE, next;
 
 	place(length, &level, &step);
 	first = &pool->lists[level][step];
-	mark(pool, at, POOL_FREE, length);
+	if (length >= LONG)
+		first = tree_find(pool, first, length, &parent);
+	next = *first;
+	mark(pool, at, POOL_FREE, length, next);
 	pool->entries[at + length - 1].first = at;
-	entry->next = *first;
-	entry->before = NONE;
-	if (*first != NONE)
-		pool->entries[*first].before = at;
+	pool->entries[at].before = NONE;
+	if (next != NONE)
+		pool->entries[next].before = at;
+	if (length >= LONG && next != NONE)
+		tree_replace(pool, first, next, at);
+	else if (length >= LONG)
+		tree_add(pool, first, parent, at);
 	*first = at;
 	pool->steps[level] |= (uint16_t)(1u << step);
 	pool->levels |= 1u << level;
@@ -70,41 +211,85 @@ static void list_add(struct pool *pool, uint32_t at, uint32_t length)
 
 static void list_remove(struct pool *pool, uint32_t at)
 {
-	struct pool_entry *entry = &pool->entries[at];
+	uint32_t before = pool->entries[at].before, next = next_of(pool, at), *first,
+		 length = length_of(pool, at);
 	unsigned int level, step;
 
-	if (entry->next != NONE)
-		pool->entries[entry->next].before = entry->before;
-	if (entry->before != NONE) {
-		pool->entries[entry->before].next = entry->next;
+	if (next != NONE)
+		pool->entries[next].before = before;
+	if (before != NONE) {
+		mark(pool, before, POOL_FREE, length, next);
 		return;
 	}
-	place(length_of(pool, at), &level, &step);
-	pool->lists[level][step] = entry->next;
-	if (entry->next != NONE)
+	place(length, &level, &step);
+	first = &pool->lists[level][step];
+	if (length < LONG)
+		*first = next;
+	else if (next != NONE)
+		tree_replace(pool, first, at, next);
+	else
+		tree_remove(pool, first, at);
+	if (*first != NONE)
 		return;
 	pool->steps[level] &= (uint16_t) ~(1u << step);
 	if (!pool->steps[level])
 		pool->levels &= ~(1u << level);
 }
 
-/* The first run of the first list that has one, from the given list on; NONE. */
-static uint32_t list_from(const struct pool *pool, unsigned int *level, unsigned int *step)
+/* The first list that has runs, from the given one on. */
+static bool list_from(const struct pool *pool, unsigned int *level, unsigned int *step)
 {
-	uint32_t steps, levels;
+	uint32_t steps = *step < STEPS ? pool->steps[*level] & (~0u << *step) : 0;
 
-	if (*level >= LEVELS)
-		return NONE;
-	steps = *step < STEPS ? pool->steps[*level] & (~0u << *step) : 0;
 	if (!steps) {
-		levels = *level + 1 < LEVELS ? pool->levels & (~0u << (*level + 1)) : 0;
+		uint32_t levels = pool->levels & (~0u << *level << 1);
+
 		if (!levels)
-			return NONE;
+			return false;
 		*level = (unsigned int)__builtin_ctz(levels);
 		steps = pool->steps[*level];
 	}
 	*step = (unsigned int)__builtin_ctz(steps);
-	return pool->lists[*level][*step];
+	return true;
+}
+
+/* The first of the shortest runs of at least @length granules; NONE. */
+static uint32_t at_least(struct pool *pool, uint32_t length)
+{
+	unsigned int level, step, first_level, first_step;
+	uint32_t at;
+
+	place(length, &first_level, &first_step);
+	level = first_level;
+	step = first_step;
+	if (!list_from(pool, &level, &step))
+		return NONE;
+	at = pool->lists[level][step];
+	if (level < 2)
+		return at;
+	if (level == first_level && step == first_step) {
+		at = tree_at_least(pool, at, length);
+		if (at != NONE)
+			return at;
+		step++;
+		if (!list_from(pool, &level, &step))
+			return NONE;
+	}
+	return tree_at_least(pool, pool->lists[level][step],
+	                     (STEPS | step) << (level - 1)); /* the least of that list */
+}
+
+static uint32_t longest(struct pool *pool)
+{
+	unsigned int level, step;
+
+	if (!pool->levels)
+		return 0;
+	level = bit_of(pool->levels);
+	step = bit_of(pool->steps[level]);
+	if (level < 2)
+		return length_of(pool, pool->lists[level][step]);
+	return tree_longest(pool, pool->lists[level][step]);
 }
 
 /* ---- runs ---- */
@@ -117,13 +302,14 @@ static void join(struct pool *pool, uint32_t at, uint32_t length)
 	if (after < pool->count && state_of(pool, after) == POOL_FREE) {
 		list_remove(pool, after);
 		length += length_of(pool, after);
-		mark(pool, after, POOL_INSIDE, 0);
+		mark(pool, after, POOL_INSIDE, 0, 0);
 	}
+	/* If nothing free ends there, it says anything, but not the beginning of what does. */
 	before = at ? pool->entries[at - 1].first : NONE;
 	if (at && before < at && state_of(pool, before) == POOL_FREE &&
 	    before + length_of(pool, before) == at) {
 		list_remove(pool, before);
-		mark(pool, at, POOL_INSIDE, 0);
+		mark(pool, at, POOL_INSIDE, 0, 0);
 		length += at - before;
 		at = before;
 	}
@@ -143,60 +329,42 @@ static uint64_t skip_of(const struct pool *pool, uint32_t at, uint64_t align)
 	return (-(pool->base + ((uint64_t)at << pool->shift)) & (align - 1)) >> pool->shift;
 }
 
-/* Takes @length granules of a listed run, @skip behind its start. */
-static uint32_t carve(struct pool *pool, uint32_t at, uint32_t skip, uint32_t length)
+/* A listed run that has @length aligned granules; NONE. */
+static uint32_t find_free(struct pool *pool, uint32_t length, uint64_t align)
+{
+	uint64_t sure = length + ((align - 1) >> pool->shift);
+	uint32_t at = sure <= pool->count ? at_least(pool, (uint32_t)sure) : NONE;
+
+	if (at != NONE || sure == length)
+		return at;
+	at = at_least(pool, length);
+	for (int looks = POOL_LOOKS; looks && at != NONE; looks--) {
+		uint32_t found = length_of(pool, at), next = next_of(pool, at);
+
+		if (skip_of(pool, at, align) + length <= found)
+			return at;
+		if (next == NONE && found < pool->count)
+			next = at_least(pool, found + 1);
+		at = next;
+	}
+	return NONE;
+}
+
+/* Takes @length granules for @size bytes of a listed run, @skip behind its start. */
+static uint64_t carve(struct pool *pool, uint32_t at, uint32_t skip, uint32_t length, uint64_t size)
 {
 	uint32_t left = length_of(pool, at) - skip - length;
+	uint64_t bytes = (uint64_t)length << pool->shift;
 
 	list_remove(pool, at);
 	if (skip)
 		list_add(pool, at, skip);
+	at += skip;
 	if (left)
-		list_add(pool, at + skip + length, left);
-	return at + skip;
-}
-
-/* A run by the lists alone: long enough wherever it lies. */
-static bool take_sure(struct pool *pool, uint32_t length, uint64_t align, uint32_t *ret_at)
-{
-	uint64_t need = (uint64_t)length + (align >> pool->shift) - 1;
-	unsigned int level, step, bit;
-	uint32_t at;
-
-	if (need > pool->count)
-		return false;
-	/* Up to where the next list begins. */
-	bit = 31 - (unsigned int)__builtin_clz((uint32_t)need);
-	if (bit > STEP_BITS)
-		need += (1u << (bit - STEP_BITS)) - 1;
-	if (need >= 1u << POOL_LENGTH_BITS)
-		return false;
-	place((uint32_t)need, &level, &step);
-	at = list_from(pool, &level, &step);
-	if (at == NONE)
-		return false;
-	*ret_at = carve(pool, at, (uint32_t)skip_of(pool, at, align), length);
-	return true;
-}
-
-/* A run that happens to do, among those that may. */
-static bool take_looking(struct pool *pool, uint32_t length, uint64_t align, uint32_t *ret_at)
-{
-	unsigned int level, step;
-	int looks = MOST_LOOKS;
-	uint32_t at;
-
-	place(length, &level, &step);
-	for (; looks && (at = list_from(pool, &level, &step)) != NONE; step++)
-		for (; looks && at != NONE; at = pool->entries[at].next, looks--) {
-			uint64_t skip = skip_of(pool, at, align);
-
-			if (skip + length > length_of(pool, at))
-				continue;
-			*ret_at = carve(pool, at, (uint32_t)skip, length);
-			return true;
-		}
-	return false;
+		list_add(pool, at + length, left);
+	mark(pool, at, POOL_USED, length, (uint32_t)(bytes - size));
+	pool->free -= bytes;
+	return (uint64_t)at << pool->shift;
 }
 
 /* ---- from outside ---- */
@@ -239,126 +407,82 @@ struct pool *pool_free(struct pool *pool)
 	return NULL;
 }
 
-/* Notes that @length granules from @at on, in no list, are in use. */
-static void use(struct pool *pool, uint32_t at, uint32_t length, uint64_t size)
+static uint64_t granules_of(const struct pool *pool, uint64_t size)
 {
-	uint64_t bytes = (uint64_t)length << pool->shift;
-
-	mark(pool, at, POOL_USED, length);
-	pool->entries[at].next = (uint32_t)(bytes - size);
-	pool->free -= bytes;
+	return (size >> pool->shift) + (size & ((1ull << pool->shift) - 1) ? 1 : 0);
 }
 
 int pool_take(struct pool *pool, uint64_t size, uint64_t align, uint64_t *ret_offset)
 {
-	uint64_t granule = 1ull << pool->shift,
-		 granules = (size >> pool->shift) + (size & (granule - 1) ? 1 : 0);
-	uint32_t length = (uint32_t)granules, at;
+	uint64_t granule = 1ull << pool->shift, length = granules_of(pool, size);
+	uint32_t at;
 
 	if (!size || align & (align - 1))
 		return -EINVAL;
-	if (granules > pool->count)
+	if (length > pool->count)
 		return -ENOMEM;
 	if (align < granule)
 		align = granule;
 	if (align == granule && pool_take_quick(pool, length, size, ret_offset))
 		return 0;
-	if (!take_sure(pool, length, align, &at)) {
+	at = find_free(pool, (uint32_t)length, align);
+	if (at == NONE) {
 		join_quick(pool);
-		if (!take_sure(pool, length, align, &at) && !take_looking(pool, length, align, &at))
-			return -ENOMEM;
+		at = find_free(pool, (uint32_t)length, align);
 	}
-	use(pool, at, length, size);
-	*ret_offset = (uint64_t)at << pool->shift;
+	if (at == NONE)
+		return -ENOMEM;
+	*ret_offset = carve(pool, at, (uint32_t)skip_of(pool, at, align), (uint32_t)length, size);
 	return 0;
 }
 
 int pool_take_piece(struct pool *pool, uint64_t most, uint64_t align, uint64_t *ret_offset,
                     uint64_t *ret_size)
 {
-	uint64_t granule = 1ull << pool->shift, best_length = 0, size;
-	uint32_t best = NONE;
-	int looks = MOST_LOOKS;
+	uint64_t granule = 1ull << pool->shift, wanted = granules_of(pool, most), length;
+	uint32_t at = NONE, skip;
 
 	if (!most || align & (align - 1))
 		return -EINVAL;
 	if (align < granule)
 		align = granule;
 	join_quick(pool);
-	/* From the longest lists down, until one has something that is aligned. */
-	for (uint32_t levels = pool->levels; levels && best == NONE && looks;) {
-		unsigned int level = 31 - (unsigned int)__builtin_clz(levels);
-
-		levels &= ~(1u << level);
-		for (uint32_t steps = pool->steps[level]; steps && best == NONE && looks;) {
-			unsigned int step = 31 - (unsigned int)__builtin_clz(steps);
-			uint32_t at = pool->lists[level][step];
-
-			steps &= ~(1u << step);
-			for (; at != NONE && looks; at = pool->entries[at].next, looks--) {
-				uint64_t skip = skip_of(pool, at, align);
-				uint64_t length = length_of(pool, at);
-
-				if (skip >= length || length - skip <= best_length)
-					continue;
-				best = at;
-				best_length = length - skip;
-			}
-		}
+	length = longest(pool);
+	for (length = wanted < length ? wanted : length; length; length /= 2) {
+		at = find_free(pool, (uint32_t)length, align);
+		if (at != NONE)
+			break;
 	}
-	if (best == NONE)
+	if (at == NONE)
 		return -ENOMEM;
-	size = best_length << pool->shift;
-	if (size >= most)
-		best_length = (most + granule - 1) >> pool->shift;
-	size = size < most ? size : most;
-	best = carve(pool, best, (uint32_t)skip_of(pool, best, align), (uint32_t)best_length);
-	use(pool, best, (uint32_t)best_length, size);
-	*ret_offset = (uint64_t)best << pool->shift;
-	*ret_size = size;
+	skip = (uint32_t)skip_of(pool, at, align);
+	length = length_of(pool, at) - skip;
+	if (length < wanted)
+		most = length << pool->shift;
+	else
+		length = wanted;
+	*ret_offset = carve(pool, at, skip, (uint32_t)length, most);
+	*ret_size = most;
 	return 0;
-}
-
-/* The run in use that begins at @offset, for @size bytes; NONE. */
-static uint32_t find(const struct pool *pool, uint64_t offset, uint64_t size)
-{
-	uint64_t at = offset >> pool->shift;
-	uint32_t length;
-
-	if (at >= pool->count || offset & ((1ull << pool->shift) - 1) ||
-	    state_of(pool, (uint32_t)at) != POOL_USED)
-		return NONE;
-	length = length_of(pool, (uint32_t)at);
-	return ((uint64_t)length << pool->shift) - pool->entries[at].next == size ? (uint32_t)at
-	                                                                          : NONE;
 }
 
 int pool_give(struct pool *pool, uint64_t offset, uint64_t size)
 {
-	uint32_t at = find(pool, offset, size), length;
+	uint64_t length = granules_of(pool, size), at = pool_index(offset, pool->shift);
 
-	if (at == NONE)
+	if (at >= pool->count || !size || length > pool->count ||
+	    pool_load(&pool->entries[at]) !=
+	            pool_head(POOL_USED, length, (length << pool->shift) - size))
 		return -EINVAL;
-	length = length_of(pool, at);
 	if (pool_give_quick(pool, offset, length, size))
 		return 0;
-	pool->free += (uint64_t)length << pool->shift;
-	join(pool, at, length);
+	pool->free += length << pool->shift;
+	join(pool, (uint32_t)at, (uint32_t)length);
 	return 0;
 }
 
 uint64_t pool_largest(struct pool *pool)
 {
-	unsigned int level, step;
-	uint32_t largest = 0, at;
-
 	join_quick(pool);
-	if (!pool->levels)
-		return 0;
-	level = 31 - (unsigned int)__builtin_clz(pool->levels);
-	step = 31 - (unsigned int)__builtin_clz((uint32_t)pool->steps[level]);
-	for (at = pool->lists[level][step]; at != NONE; at = pool->entries[at].next)
-		if (length_of(pool, at) > largest)
-			largest = length_of(pool, at);
-	return (uint64_t)largest << pool->shift;
+	return (uint64_t)longest(pool) << pool->shift;
 }

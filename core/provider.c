@@ -409,7 +409,9 @@ int provider_end(struct p2pdma_provider *provider, uint64_t deadline, struct p2p
 	provider->is_published = false;
 	if (was == P2PDMA_PROVIDER_DEAD)
 		return 0;
-	provider->pressure++;
+	spin_lock(&provider->lock);
+	caches_ask(provider);
+	spin_unlock(&provider->lock);
 	views_revoke(provider);
 	r = dmabufs_revoke(provider, true, deadline, err);
 	p2pdma_provider_put(provider);

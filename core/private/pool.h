@@ -24,6 +24,7 @@
 #define POOL_LEVELS      (POOL_LENGTH_BITS - POOL_STEP_BITS + 1)
 #define POOL_QUICK       32u /* granules of the longest run in a quick list */
 #define POOL_QUICK_MOST  64u /* runs in each */
+#define POOL_LOOKS       128 /* runs looked at for one that is aligned */
 
 enum pool_state {
 	POOL_INSIDE, /* no first granule */
@@ -35,11 +36,9 @@ enum pool_state {
 
 /* A granule. */
 struct pool_entry {
-	_Atomic uint32_t
-		word; /* state and length of the run it begins: caches change it without the lock */
-	uint32_t next; /* of its list; in use: bytes that were not asked for */
-	uint32_t before;
-	uint32_t first; /* of the last granule of a free run: its first */
+	_Atomic uint64_t head; /* of the run it begins: see pool_head() */
+	uint32_t before;       /* in its list */
+	uint32_t first;        /* of the last granule of a free run: its first */
 };
 
 /* Its members are for pool.c, and for the ways in a hurry below. */
@@ -66,10 +65,16 @@ struct pool *pool_free(struct pool *pool);
 
 /*
  * @size bytes, not 0, whose bus address is a multiple of @align (a power of two, or 0: the
- * granule). -ENOMEM: no run is long enough.  -EINVAL.
+ * granule).  -ENOMEM: no run is long enough.  -EINVAL.
+ *
+ * The shortest run that will do.  With an @align above the granule only POOL_LOOKS of the runs that
+ * are long enough, but perhaps not where they are aligned, are looked at, the shortest first.
  */
 int pool_take(struct pool *pool, uint64_t size, uint64_t align, uint64_t *ret_offset);
-/* The longest free run, @most bytes of it at most; for who gathers pieces.  -ENOMEM: none. */
+/*
+ * The longest free run, @most bytes of it at most; for who gathers pieces.  With an @align above
+ * the granule one half as long may come, and POOL_LOOKS counts as above.  -ENOMEM: none.  -EINVAL.
+ */
 int pool_take_piece(struct pool *pool, uint64_t most, uint64_t align, uint64_t *ret_offset,
                     uint64_t *ret_size);
 /* -EINVAL, and nothing changed: not what pool_take() gave, or given back already. */
@@ -80,34 +85,45 @@ uint64_t pool_largest(struct pool *pool);
 
 /* ---- in a hurry ---- */
 
-static inline uint32_t pool_word(enum pool_state state, uint32_t length)
+/*
+ * State and length of a run, and the next of its list (free) or the bytes not asked for (in use):
+ * all that a hurry compares or sets, in one word.  Caches change it without the lock.
+ */
+static inline uint64_t pool_head(enum pool_state state, uint64_t length, uint64_t more)
 {
-	return (uint32_t)state << POOL_LENGTH_BITS | length;
+	return more << 32 | (uint64_t)state << POOL_LENGTH_BITS | length;
 }
 
-static inline uint32_t pool_load(const struct pool_entry *entry)
+static inline uint64_t pool_load(const struct pool_entry *entry)
 {
-	return atomic_load_explicit(&entry->word, memory_order_relaxed);
+	return atomic_load_explicit(&entry->head, memory_order_relaxed);
 }
 
-static inline void pool_store(struct pool_entry *entry, uint32_t word)
+static inline void pool_store(struct pool_entry *entry, uint64_t head)
 {
-	atomic_store_explicit(&entry->word, word, memory_order_relaxed);
+	atomic_store_explicit(&entry->head, head, memory_order_relaxed);
 }
 
-/* pool_take() of what came back just now: @length granules for @size bytes, at the least alignment.
+/* @offset in units of 1 << @shift; beyond any count if it is no multiple. */
+static inline uint64_t pool_index(uint64_t offset, unsigned int shift)
+{
+	return offset >> shift | offset << (64 - shift);
+}
+
+/*
+ * pool_take() of what came back just now: @length granules for @size bytes, at the least alignment.
  */
 static inline bool pool_take_quick(struct pool *pool, uint64_t length, uint64_t size,
                                    uint64_t *ret_offset)
 {
+	uint64_t bytes = length << pool->shift;
 	uint32_t at;
 
 	if (length > POOL_QUICK || !pool->quick_count[length])
 		return false;
 	at = pool->quick[length][--pool->quick_count[length]];
-	pool_store(&pool->entries[at], pool_word(POOL_USED, (uint32_t)length));
-	pool->entries[at].next = (uint32_t)((length << pool->shift) - size);
-	pool->free -= length << pool->shift;
+	pool_store(&pool->entries[at], pool_head(POOL_USED, length, bytes - size));
+	pool->free -= bytes;
 	*ret_offset = (uint64_t)at << pool->shift;
 	return true;
 }
@@ -116,19 +132,15 @@ static inline bool pool_take_quick(struct pool *pool, uint64_t length, uint64_t 
 static inline bool pool_give_quick(struct pool *pool, uint64_t offset, uint64_t length,
                                    uint64_t size)
 {
-	uint64_t at = offset >> pool->shift;
-	struct pool_entry *entry;
+	uint64_t at = pool_index(offset, pool->shift), bytes = length << pool->shift;
 
 	if (length - 1 >= POOL_QUICK || pool->quick_count[length] == POOL_QUICK_MOST ||
-	    at >= pool->count || at << pool->shift != offset)
+	    at >= pool->count ||
+	    pool_load(&pool->entries[at]) != pool_head(POOL_USED, length, bytes - size))
 		return false;
-	entry = &pool->entries[at];
-	if (pool_load(entry) != pool_word(POOL_USED, (uint32_t)length) ||
-	    (length << pool->shift) - entry->next != size)
-		return false;
-	pool_store(entry, pool_word(POOL_LYING, (uint32_t)length));
+	pool_store(&pool->entries[at], pool_head(POOL_LYING, length, 0));
 	pool->quick[length][pool->quick_count[length]++] = (uint32_t)at;
-	pool->free += length << pool->shift;
+	pool->free += bytes;
 	return true;
 }
 

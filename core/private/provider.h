@@ -58,8 +58,6 @@ struct p2pdma_provider {
 	atomic_int state;      /* enum p2pdma_provider_state */
 	atomic_bool is_published;
 	atomic_uint generation; /* counts resets: what was written before may be lost */
-	atomic_uint
-		pressure; /* counts shortages, and the end: caches give back when it has changed */
 	atomic_uint chunk_count;
 	struct chunk chunks[MOST_CHUNKS];
 	struct p2pmem_cache *caches;
@@ -127,8 +125,10 @@ int provider_suspend(struct p2pdma_provider *provider, struct p2pdma_error *err)
 void provider_resume(struct p2pdma_provider *provider);
 int provider_end(struct p2pdma_provider *provider, uint64_t deadline, struct p2pdma_error *err);
 
-/* cache.c: bytes that caches hold.  Under the lock. */
+/* cache.c, under the lock.  Bytes that caches hold. */
 uint64_t caches_bytes(struct p2pdma_provider *provider);
+/* Has them give back what they hold at their next use. */
+void caches_ask(struct p2pdma_provider *provider);
 
 /* map.c */
 void ways_free(struct p2pdma_provider *provider);
