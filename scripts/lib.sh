@@ -8,6 +8,9 @@ BUILD_PACKAGES=(meson ninja-build pkgconf gcc libc6-dev libjansson-dev libsmartc
 # shellcheck disable=SC2034
 TEST_PACKAGES=(libcmocka-dev g++ clang libclang-rt-dev llvm python3-jsonschema pciutils scdoc man-db
 	shellcheck)
+# The benchmarks compare with these.
+# shellcheck disable=SC2034
+BENCH_PACKAGES=(libdpdk-dev)
 # The second build: clang, its sanitizers, and the fuzzers.
 # shellcheck disable=SC2034
 CLANG_OPTIONS=(-Db_sanitize=address,undefined -Db_lundef=false -Dfuzz=true)
