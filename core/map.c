@@ -472,7 +472,28 @@ const struct p2pdma_dma_segment *p2pdma_mapping_segments(const struct p2pdma_map
 	return mapping->segments;
 }
 
+/* As ports and the client are now: they may have been told otherwise since.  Under peers->lock. */
+static bool bypasses_now(const struct p2pdma_mapping *mapping, const struct part *part)
+{
+	const struct opened *opened = peers_find_open(mapping->peers, mapping->client);
+	const struct p2pdma_routes *routes;
+	struct way *way = part->way;
+
+	if (!opened || opened->serial != mapping->serial)
+		return false;
+	/* Who cannot be judged may do anything. */
+	return peers_routes(mapping->peers, NULL, &routes) ||
+	       way_judge(part->provider, mapping->client, way->chunk, opened, routes, &way) ||
+	       way_bypasses(way);
+}
+
 bool mapping_bypasses_iommu(const struct p2pdma_mapping *mapping)
 {
-	return mapping->bypasses_iommu;
+	bool bypasses = mapping->bypasses_iommu;
+
+	mutex_lock(&mapping->peers->lock);
+	for (size_t i = 0; !bypasses && i < mapping->part_count; i++)
+		bypasses = mapping->parts[i].provider && bypasses_now(mapping, &mapping->parts[i]);
+	mutex_unlock(&mapping->peers->lock);
+	return bypasses;
 }

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_lifecycle.c - what registers do to a provider's memory and its clients, and that nothing
+ * gets by.
+ */
+#include "scene.h"
+#include "view.h"
+#include "way.h"
+#include <p2pdma/importer.h>
+
+#define PAIR(card)                                            \
+	"{\"model\":\"probe\",\"id\":0,\"name\":\"client\"}," \
+	"{\"model\":\"mem\",\"size\":\"1M\",\"name\":\"card\"" card "}"
+#define TRANSLATED "\"iommu\":\"translated\","
+#define REFUSES(below)                                            \
+	"{\"format\":\"p2pdma-fabric\",\"version\":1,\"roots\":[" \
+	"{\"platform\":\"refuses\",\"below\":[{\"type\":\"switch\",\"below\":[" below "]}]}]}"
+
+struct scene {
+	struct lab lab;
+	struct p2pdma_device *client, *card;
+	struct p2pdma_provider *provider;
+	struct p2pdma_dmabuf *dmabuf;
+	struct p2pdma_attachment *attachment;
+	uint64_t address; /* what the client was told */
+	bool hangs;
+	unsigned int restored;
+	void (*in_invalidate)(struct scene *scene);
+	int result;
+	enum p2pdma_provider_state state;
+};
+
+static void map_it(struct scene *scene)
+{
+	const struct p2pdma_dma_segment *segments;
+	size_t count;
+
+	assert_int_equal(p2pdma_dmabuf_map(scene->attachment, P2PDMA_OP_WRITE, 0, NULL, &count,
+	                                   &segments),
+	                 0);
+	assert_int_equal(count, 1);
+	scene->address = segments[0].address.addr;
+}
+
+static void invalidate(struct p2pdma_attachment *attachment, void *arg)
+{
+	struct scene *scene = arg;
+
+	if (!scene->hangs)
+		p2pdma_dmabuf_unmap(attachment, 0);
+	if (scene->in_invalidate)
+		scene->in_invalidate(scene);
+}
+
+static void restored(struct p2pdma_attachment *attachment, void *arg)
+{
+	struct scene *scene = arg;
+
+	(void)attachment;
+	scene->restored++;
+}
+
+static void open_scene(struct scene *scene, const char *json)
+{
+	static const struct p2pdma_importer importer = { sizeof(importer), true, false, invalidate,
+		                                         restored };
+	const struct p2pdma_range range = { 0, PAGE };
+
+	memset(scene, 0, sizeof(*scene));
+	lab_open(&scene->lab, json, NULL);
+	scene->client = open_device(&scene->lab, "client");
+	scene->card = open_device(&scene->lab, "card");
+	scene->provider = add_all(scene->card);
+	assert_int_equal(
+		p2pdma_dmabuf_export(scene->provider, &range, 1, NULL, NULL, &scene->dmabuf), 0);
+	assert_int_equal(p2pdma_dmabuf_attach(scene->dmabuf, scene->client, &importer, scene, NULL,
+	                                      &scene->attachment),
+	                 0);
+}
+
+static void close_scene(struct scene *scene)
+{
+	scene->in_invalidate = NULL;
+	p2pdma_dmabuf_detach(scene->attachment);
+	p2pdma_dmabuf_release(scene->dmabuf, UINT64_MAX, NULL);
+	p2pdma_provider_put(scene->provider);
+	lab_close(&scene->lab);
+}
+
+static enum p2pdma_sim_fate write_to(struct scene *scene, uint64_t address)
+{
+	uint64_t value = 0x1122334455667788;
+
+	return lab_dma(&scene->lab, lab_bdf(scene->client), P2PDMA_OP_WRITE, address, sizeof(value),
+	               &value)
+	        .fate;
+}
+
+/* ---- revocation ---- */
+
+/* What an importer's requests go past is looked at when it is cut: ports were told otherwise. */
+static void who_goes_past_the_iommu_since_is_switched_off(void **state)
+{
+	struct p2pdma_device *port;
+	struct scene scene;
+
+	(void)state;
+	open_scene(&scene, SWITCH(TRANSLATED, PAIR("")));
+	port = lab_device(&scene.lab, lab_text(lab_bdf(p2pdma_device_parent(scene.client))));
+	lab_acs(port, P2PDMA_ACS_REQ_REDIR | P2PDMA_ACS_UPSTREAM_FWD);
+	map_it(&scene);
+	lab_acs(port, 0);
+	scene.hangs = true;
+	assert_int_equal(p2pdma_dmabuf_revoke(scene.dmabuf, p2pdma_machine_now(scene.lab.machine),
+	                                      NULL),
+	                 -ETIMEDOUT);
+	assert_int_not_equal(write_to(&scene, scene.address), P2PDMA_SIM_ARRIVED);
+	close_scene(&scene);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(who_goes_past_the_iommu_since_is_switched_off),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
