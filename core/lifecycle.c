@@ -127,6 +127,7 @@ int p2pdma_device_open(struct p2pdma_device *device, struct p2pdma_error *err)
 	}
 	mutex_lock(&peers->lock);
 	opened->serial = ++peers->serial;
+	opened->is_cut_off = peers_is_cut_off(peers, opened->bdf);
 	opened->next = peers->opened;
 	peers->opened = opened;
 	mutex_unlock(&peers->lock);
@@ -161,6 +162,12 @@ void p2pdma_device_close(struct p2pdma_device *device)
 	opened = *at;
 	if (opened)
 		*at = opened->next;
+	/* Who is cut off stays so, whoever opens it next. */
+	if (opened && opened->is_cut_off && !peers_is_cut_off(backend->peers, bdf)) {
+		opened->next = backend->peers->off;
+		backend->peers->off = opened;
+		opened = NULL;
+	}
 	mutex_unlock(&backend->peers->lock);
 	free(opened);
 	peers_stir(backend->peers);
@@ -194,12 +201,8 @@ static void resume_all(struct peers *peers, struct p2pdma_bdf bdf, bool has_lost
 /* After a reset it may master the bus again, once its driver says so. */
 static void forgive(struct peers *peers, struct p2pdma_bdf bdf)
 {
-	struct opened *opened;
-
 	mutex_lock(&peers->lock);
-	opened = peers_find_open(peers, bdf);
-	if (opened)
-		opened->is_cut_off = false;
+	peers_forgive(peers, bdf);
 	mutex_unlock(&peers->lock);
 }
 
@@ -270,14 +273,28 @@ static enum effect effect_of(struct backend *backend, struct p2pdma_bdf bdf, siz
 
 static bool is_cut_off(struct peers *peers, struct p2pdma_bdf bdf)
 {
-	const struct opened *opened;
 	bool is;
 
 	mutex_lock(&peers->lock);
-	opened = peers_find_open(peers, bdf);
-	is = opened && opened->is_cut_off;
+	is = peers_is_cut_off(peers, bdf);
 	mutex_unlock(&peers->lock);
 	return is;
+}
+
+/* Nobody is cut off between the question and the write. */
+static int write_register(struct peers *peers, struct p2pdma_bdf bdf, size_t offset, size_t length,
+                          uint32_t value)
+{
+	struct backend *backend = peers->backend;
+	uint8_t byte;
+	int r = -EPERM;
+
+	mutex_lock(&peers->lock);
+	if (!writes(offset, length, value, COMMAND, &byte) || !(byte & COMMAND_MASTER) ||
+	    !peers_is_cut_off(peers, bdf))
+		r = backend->ops.config_write(backend->private, bdf, offset, length, value);
+	mutex_unlock(&peers->lock);
+	return r;
 }
 
 /* Whether the write resets all that is below a bridge (PCIe Base 6.6.1). */
@@ -331,7 +348,7 @@ int p2pdma_device_config_write(struct p2pdma_device *device, size_t offset, size
 		suspend_all(peers, bdf, NULL);
 	if (resets_below(device, offset, length, value))
 		suspend_below(peers, bdf);
-	r = backend->ops.config_write(backend->private, bdf, offset, length, value);
+	r = write_register(peers, bdf, offset, length, value);
 	peers_stir(peers);
 	if (!r && effect == EFFECT_RESET)
 		forgive(peers, bdf);
@@ -363,12 +380,12 @@ int peers_cut_off(struct peers *peers, struct p2pdma_bdf client)
 	opened = peers_find_open(peers, client);
 	if (opened)
 		opened->is_cut_off = true;
-	mutex_unlock(&peers->lock);
-	peers_stir(peers);
 	command = load(backend, client, COMMAND, 2);
 	if (command != 0xffff)
 		backend->ops.config_write(backend->private, client, COMMAND, 2,
 		                          command & ~(uint32_t)COMMAND_MASTER);
+	mutex_unlock(&peers->lock);
+	peers_stir(peers);
 	for (uint64_t now = peers_time(peers), before = 0;
 	     is_pending(backend, client) && now < deadline && now != before;
 	     before = now, now = peers_time(peers))

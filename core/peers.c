@@ -69,6 +69,10 @@ void peers_close(struct peers *peers)
 		peers->opened = opened->next;
 		free(opened);
 	}
+	while ((opened = peers->off)) {
+		peers->off = opened->next;
+		free(opened);
+	}
 	peers->backend = NULL;
 	mutex_unlock(&peers->lock);
 	peers_put(peers);
@@ -81,6 +85,34 @@ struct opened *peers_find_open(struct peers *peers, struct p2pdma_bdf bdf)
 	while (opened && !is_same_bdf(opened->bdf, bdf))
 		opened = opened->next;
 	return opened;
+}
+
+static struct opened **find_off(struct peers *peers, struct p2pdma_bdf bdf)
+{
+	struct opened **at = &peers->off;
+
+	while (*at && !is_same_bdf((*at)->bdf, bdf))
+		at = &(*at)->next;
+	return at;
+}
+
+bool peers_is_cut_off(struct peers *peers, struct p2pdma_bdf bdf)
+{
+	const struct opened *opened = peers_find_open(peers, bdf);
+
+	return (opened && opened->is_cut_off) || *find_off(peers, bdf);
+}
+
+void peers_forgive(struct peers *peers, struct p2pdma_bdf bdf)
+{
+	struct opened *opened = peers_find_open(peers, bdf), **at = find_off(peers, bdf);
+
+	if (opened)
+		opened->is_cut_off = false;
+	opened = *at;
+	if (opened)
+		*at = opened->next;
+	free(opened);
 }
 
 /* ---- routes ---- */
@@ -219,6 +251,8 @@ static void take_event(struct peers *peers, const struct p2pdma_event *event)
 	opened = peers_find_open(peers, event->bdf);
 	if (opened && event->kind == P2PDMA_EVENT_REMOVED)
 		opened->is_gone = true;
+	if (event->kind == P2PDMA_EVENT_REMOVED)
+		peers_forgive(peers, event->bdf);
 	mutex_unlock(&peers->lock);
 	peers_stir(peers);
 	if (event->kind == P2PDMA_EVENT_REMOVED)

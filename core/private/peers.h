@@ -40,6 +40,7 @@ struct peers {
 	struct mutex lock;
 	uint64_t serial; /* of the last opening */
 	struct opened *opened;
+	struct opened *off;                /* cut off when they were closed, and not reset since */
 	struct p2pdma_provider *providers; /* dead ones too, until they are freed */
 	_Atomic(struct view *) views;      /* view.c */
 	struct p2pdma_machine *picture; /* of picture_epoch; it holds no reference to the backend */
@@ -57,6 +58,10 @@ void peers_put(struct peers *peers);
 
 /* Under the lock.  NULL: it is not open. */
 struct opened *peers_find_open(struct peers *peers, struct p2pdma_bdf bdf);
+/* Whether its bus mastering was taken from it, open or not. */
+bool peers_is_cut_off(struct peers *peers, struct p2pdma_bdf bdf);
+/* It was reset, or unplugged: what it had under way is gone. */
+void peers_forgive(struct peers *peers, struct p2pdma_bdf bdf);
 
 /* Something was written, reset, plugged, opened. */
 static inline void peers_stir(struct peers *peers)

@@ -56,6 +56,8 @@ void p2pdma_device_close(struct p2pdma_device *device);
  * * -EINVAL     - not aligned, beyond 4096, or another length
  * * -ENODEV     - the function is gone
  * * -EACCES     - this process may not
+ * * -EPERM      - it would switch bus mastering on, and the function was cut off by a revocation: it
+ *	has to be reset first
  * * -EOPNOTSUPP - this machine cannot
  */
 int p2pdma_device_config_write(struct p2pdma_device *device, size_t offset, size_t length,

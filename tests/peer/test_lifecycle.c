@@ -118,10 +118,44 @@ static void who_goes_past_the_iommu_since_is_switched_off(void **state)
 	close_scene(&scene);
 }
 
+static void cut_off(struct scene *scene)
+{
+	map_it(scene);
+	scene->hangs = true;
+	assert_int_equal(p2pdma_dmabuf_revoke(scene->dmabuf, p2pdma_machine_now(scene->lab.machine),
+	                                      NULL),
+	                 -ETIMEDOUT);
+}
+
+static int switch_on(struct scene *scene)
+{
+	return p2pdma_device_config_write(scene->client, COMMAND, 2,
+	                                  COMMAND_MEMORY | COMMAND_MASTER);
+}
+
+static void who_is_cut_off_stays_so_when_opened_anew(void **state)
+{
+	struct scene scene;
+
+	(void)state;
+	open_scene(&scene, SWITCH("", PAIR("")));
+	cut_off(&scene);
+	assert_int_equal(switch_on(&scene), -EPERM);
+	p2pdma_device_close(scene.client);
+	assert_int_equal(switch_on(&scene), -EPERM);
+	assert_int_equal(p2pdma_device_open(scene.client, NULL), 0);
+	assert_int_equal(switch_on(&scene), -EPERM);
+	assert_int_not_equal(write_to(&scene, scene.address), P2PDMA_SIM_ARRIVED);
+	assert_int_equal(p2pdma_device_reset(scene.client, NULL), 0);
+	assert_int_equal(switch_on(&scene), 0);
+	close_scene(&scene);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(who_goes_past_the_iommu_since_is_switched_off),
+		cmocka_unit_test(who_is_cut_off_stays_so_when_opened_anew),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
