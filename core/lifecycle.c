@@ -24,10 +24,14 @@
 #define CAP_AF            0x13
 #define PM_CONTROL        0x04
 #define PM_STATE          0x3
+#define EXP_CAP           0x04
+#define EXP_CAP_FLR       0x10000000
 #define EXP_CONTROL       0x08
 #define EXP_CONTROL_FLR   0x8000
 #define EXP_STATUS        0x0a
 #define EXP_PENDING       0x0020
+#define AF_CAP            0x03
+#define AF_CAP_FLR        0x02
 #define AF_CONTROL        0x04
 #define AF_FLR            0x01
 #define SRIOV_CONTROL     0x08
@@ -255,12 +259,17 @@ static enum effect effect_of(struct backend *backend, struct p2pdma_bdf bdf, siz
 	size_t sriov = offset >= FIRST_EXTENDED ? find_ext(backend, bdf, PCICAP_EXT_SRIOV) : 0;
 	uint8_t byte;
 
-	/* The FLR bit is the highest of two bytes (PCIe Base 7.5.3.4). */
+	/*
+	 * The FLR bit is the highest of two bytes (PCIe Base 7.5.3.4).  Who does not say that it
+	 * can may do it or not: the worse of both.
+	 */
 	if (exp && writes(offset, length, value, exp + EXP_CONTROL + 1, &byte) &&
 	    byte & EXP_CONTROL_FLR >> 8)
-		return EFFECT_RESET;
+		return load(backend, bdf, exp + EXP_CAP, 4) & EXP_CAP_FLR ? EFFECT_RESET
+		                                                          : EFFECT_SLEEP;
 	if (af && writes(offset, length, value, af + AF_CONTROL, &byte) && byte & AF_FLR)
-		return EFFECT_RESET;
+		return load(backend, bdf, af + AF_CAP, 1) & AF_CAP_FLR ? EFFECT_RESET
+		                                                       : EFFECT_SLEEP;
 	if (writes(offset, length, value, COMMAND, &byte) && !(byte & COMMAND_MEMORY))
 		return EFFECT_OFF;
 	if (pm && writes(offset, length, value, pm + PM_CONTROL, &byte) && byte & PM_STATE)

@@ -8,10 +8,9 @@
 #include "way.h"
 #include <p2pdma/importer.h>
 
-#define PAIR(card)                                            \
-	"{\"model\":\"probe\",\"id\":0,\"name\":\"client\"}," \
-	"{\"model\":\"mem\",\"size\":\"1M\",\"name\":\"card\"" card "}"
-#define TRANSLATED "\"iommu\":\"translated\","
+#define CARD(extra) "{\"model\":\"mem\",\"size\":\"1M\",\"name\":\"card\"" extra "}"
+#define PAIR(extra) "{\"model\":\"probe\",\"id\":0,\"name\":\"client\"}," CARD(extra)
+#define TRANSLATED  "\"iommu\":\"translated\","
 #define REFUSES(below)                                            \
 	"{\"format\":\"p2pdma-fabric\",\"version\":1,\"roots\":[" \
 	"{\"platform\":\"refuses\",\"below\":[{\"type\":\"switch\",\"below\":[" below "]}]}]}"
@@ -151,11 +150,30 @@ static void who_is_cut_off_stays_so_when_opened_anew(void **state)
 	close_scene(&scene);
 }
 
+static void only_a_reset_that_happens_forgives(void **state)
+{
+	struct scene scene;
+	size_t exp;
+
+	(void)state;
+	for (int can = 0; can < 2; can++) {
+		open_scene(&scene, can ? SWITCH("", PAIR(""))
+		                       : SWITCH("", "{\"model\":\"probe\",\"id\":0,\"flr\":false,"
+		                                    "\"name\":\"client\"}," CARD("")));
+		cut_off(&scene);
+		exp = lab_cap(scene.client, CAP_EXP);
+		lab_change(scene.client, exp + 8, 0, 0x8000);
+		assert_int_equal(switch_on(&scene), can ? 0 : -EPERM);
+		close_scene(&scene);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(who_goes_past_the_iommu_since_is_switched_off),
 		cmocka_unit_test(who_is_cut_off_stays_so_when_opened_anew),
+		cmocka_unit_test(only_a_reset_that_happens_forgives),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
