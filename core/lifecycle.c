@@ -191,11 +191,11 @@ static int suspend_all(struct peers *peers, struct p2pdma_bdf bdf, struct p2pdma
 	return r;
 }
 
-static void resume_all(struct peers *peers, struct p2pdma_bdf bdf, bool has_lost)
+static void resume_all(struct peers *peers, const struct p2pdma_bdf *bdf, bool has_lost)
 {
 	struct p2pdma_provider *provider = NULL;
 
-	while ((provider = provider_next(peers, &bdf, provider))) {
+	while ((provider = provider_next(peers, bdf, provider))) {
 		if (has_lost)
 			atomic_fetch_add(&provider->generation, 1);
 		provider_resume(provider);
@@ -215,12 +215,14 @@ int p2pdma_device_reset(struct p2pdma_device *device, struct p2pdma_error *err)
 	struct backend *backend = device->machine->backend;
 	struct p2pdma_bdf bdf = device->function->bdf;
 	struct peers *peers = backend->peers;
+	struct hold hold;
 	bool is_open;
 	int r;
 
 	mutex_lock(&peers->lock);
 	is_open = peers_find_open(peers, bdf);
 	mutex_unlock(&peers->lock);
+	peers_hold(peers, &hold, &bdf);
 	/* Nobody loses anything for a reset that is refused anyway. */
 	if (is_open)
 		suspend_all(peers, bdf, NULL);
@@ -228,8 +230,8 @@ int p2pdma_device_reset(struct p2pdma_device *device, struct p2pdma_error *err)
 	peers_stir(peers);
 	if (!r)
 		forgive(peers, bdf);
-	if (is_open)
-		resume_all(peers, bdf, !r);
+	peers_let_go(peers, &hold);
+	resume_all(peers, &bdf, !r);
 	return r;
 }
 
@@ -340,7 +342,8 @@ int p2pdma_device_config_write(struct p2pdma_device *device, size_t offset, size
 	struct peers *peers = backend->peers;
 	struct p2pdma_provider *provider;
 	enum effect effect = EFFECT_NONE;
-	bool cut_off;
+	bool cut_off, resets;
+	struct hold hold;
 	uint8_t byte;
 	int r;
 
@@ -350,20 +353,25 @@ int p2pdma_device_config_write(struct p2pdma_device *device, size_t offset, size
 	cut_off = is_cut_off(peers, bdf);
 	if (cut_off && writes(offset, length, value, COMMAND, &byte) && byte & COMMAND_MASTER)
 		return -EPERM;
+	resets = resets_below(device, offset, length, value);
+	/* Who is registered from here on begins revoked. */
+	peers_hold(peers, &hold, resets ? NULL : &bdf);
 	provider = provider_next(peers, &bdf, NULL);
 	if (provider || cut_off)
 		effect = effect_of(backend, bdf, offset, length, value);
 	if (provider && effect != EFFECT_NONE)
 		suspend_all(peers, bdf, NULL);
-	if (resets_below(device, offset, length, value))
+	if (resets)
 		suspend_below(peers, bdf);
 	r = write_register(peers, bdf, offset, length, value);
 	peers_stir(peers);
 	if (!r && effect == EFFECT_RESET)
 		forgive(peers, bdf);
-	if (provider)
-		resume_all(peers, bdf, !r && effect >= EFFECT_SLEEP);
 	p2pdma_provider_put(provider);
+	peers_let_go(peers, &hold);
+	resume_all(peers, &bdf, !r && effect >= EFFECT_SLEEP);
+	if (resets)
+		resume_all(peers, NULL, false);
 	return r;
 }
 

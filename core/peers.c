@@ -115,6 +115,35 @@ void peers_forgive(struct peers *peers, struct p2pdma_bdf bdf)
 	free(opened);
 }
 
+void peers_hold(struct peers *peers, struct hold *hold, const struct p2pdma_bdf *bdf)
+{
+	mutex_lock(&peers->lock);
+	*hold = (struct hold){ peers->holds, bdf };
+	peers->holds = hold;
+	mutex_unlock(&peers->lock);
+}
+
+void peers_let_go(struct peers *peers, struct hold *hold)
+{
+	struct hold **at;
+
+	mutex_lock(&peers->lock);
+	for (at = &peers->holds; *at != hold; at = &(*at)->next)
+		;
+	*at = hold->next;
+	mutex_unlock(&peers->lock);
+}
+
+bool peers_is_held(const struct peers *peers, const struct p2pdma_provider *provider)
+{
+	const struct hold *hold = peers->holds;
+
+	while (hold && hold->bdf && !is_same_bdf(*hold->bdf, provider->bdf) &&
+	       !is_same_bdf(*hold->bdf, provider->decoder))
+		hold = hold->next;
+	return hold;
+}
+
 /* ---- routes ---- */
 
 /* A picture of its own; -EOPNOTSUPP: the machine cannot be looked at twice. */
@@ -226,10 +255,13 @@ struct p2pdma_provider *peers_next_below(struct peers *peers, struct p2pdma_bdf 
 static void link_is_down(struct peers *peers, struct p2pdma_bdf port)
 {
 	struct p2pdma_provider *provider = NULL;
+	struct hold hold;
 
 	while ((provider = peers_next_below(peers, port, provider))) {
+		peers_hold(peers, &hold, &provider->bdf);
 		provider_suspend(provider, NULL);
 		atomic_fetch_add(&provider->generation, 1);
+		peers_let_go(peers, &hold);
 		provider_resume(provider);
 	}
 }

@@ -213,7 +213,8 @@ static struct p2pdma_provider *provider_new(struct peers *peers, const struct re
 	provider->shift = (unsigned int)__builtin_ctzll(request->granule);
 	provider->is_naked = request->is_naked;
 	provider->references = 1;
-	if (!memory_is_enabled(peers->backend, provider->bdf, provider->decoder))
+	if (peers_is_held(peers, provider) ||
+	    !memory_is_enabled(peers->backend, provider->bdf, provider->decoder))
 		provider->state = P2PDMA_PROVIDER_REVOKED;
 	provider->next = peers->providers;
 	peers->providers = provider;
@@ -388,10 +389,16 @@ int provider_suspend(struct p2pdma_provider *provider, struct p2pdma_error *err)
 
 void provider_resume(struct p2pdma_provider *provider)
 {
+	struct peers *peers = provider->peers;
 	int revoked = P2PDMA_PROVIDER_REVOKED;
+	bool is_back;
 
-	if (!memory_is_enabled(provider->peers->backend, provider->bdf, provider->decoder) ||
-	    !atomic_compare_exchange_strong(&provider->state, &revoked, P2PDMA_PROVIDER_LIVE))
+	mutex_lock(&peers->lock);
+	is_back = provider->state == P2PDMA_PROVIDER_REVOKED && !peers_is_held(peers, provider) &&
+	          memory_is_enabled(peers->backend, provider->bdf, provider->decoder) &&
+	          atomic_compare_exchange_strong(&provider->state, &revoked, P2PDMA_PROVIDER_LIVE);
+	mutex_unlock(&peers->lock);
+	if (!is_back)
 		return;
 	views_restore(provider);
 	dmabufs_restore(provider);

@@ -32,6 +32,12 @@ struct opened {
 	bool is_cut_off; /* its bus mastering was taken from it; until a function reset */
 };
 
+/* Something is being done to a function; on the stack of who does it. */
+struct hold {
+	struct hold *next;
+	const struct p2pdma_bdf *bdf; /* NULL: to any */
+};
+
 struct peers {
 	struct backend *backend; /* NULL once the machine is closed */
 	atomic_uint references;  /* the backend's, and each provider's */
@@ -40,7 +46,8 @@ struct peers {
 	struct mutex lock;
 	uint64_t serial; /* of the last opening */
 	struct opened *opened;
-	struct opened *off;                /* cut off when they were closed, and not reset since */
+	struct opened *off; /* cut off when they were closed, and not reset since */
+	struct hold *holds;
 	struct p2pdma_provider *providers; /* dead ones too, until they are freed */
 	_Atomic(struct view *) views;      /* view.c */
 	struct p2pdma_machine *picture; /* of picture_epoch; it holds no reference to the backend */
@@ -62,6 +69,15 @@ struct opened *peers_find_open(struct peers *peers, struct p2pdma_bdf bdf);
 bool peers_is_cut_off(struct peers *peers, struct p2pdma_bdf bdf);
 /* It was reset, or unplugged: what it had under way is gone. */
 void peers_forgive(struct peers *peers, struct p2pdma_bdf bdf);
+
+/*
+ * From peers_hold() to peers_let_go() no provider that @bdf is, or enables, comes back: who lets go
+ * has to call provider_resume().  Without any lock.
+ */
+void peers_hold(struct peers *peers, struct hold *hold, const struct p2pdma_bdf *bdf);
+void peers_let_go(struct peers *peers, struct hold *hold);
+/* Under the lock. */
+bool peers_is_held(const struct peers *peers, const struct p2pdma_provider *provider);
 
 /* Something was written, reset, plugged, opened. */
 static inline void peers_stir(struct peers *peers)

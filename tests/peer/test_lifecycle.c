@@ -168,12 +168,37 @@ static void only_a_reset_that_happens_forgives(void **state)
 	}
 }
 
+/* ---- suspended ---- */
+
+static void write_another_register(struct scene *scene)
+{
+	scene->result = p2pdma_device_config_write(scene->card, 0x0c, 1, 0);
+	scene->state = info_of(scene->provider).state;
+}
+
+static void an_unrelated_write_ends_no_suspension(void **state)
+{
+	struct scene scene;
+
+	(void)state;
+	open_scene(&scene, SWITCH("", PAIR("")));
+	map_it(&scene);
+	scene.in_invalidate = write_another_register;
+	assert_int_equal(p2pdma_device_reset(scene.card, NULL), 0);
+	assert_int_equal(scene.result, 0);
+	assert_int_equal(scene.state, P2PDMA_PROVIDER_REVOKED);
+	assert_int_equal(scene.restored, 1);
+	assert_int_equal(info_of(scene.provider).state, P2PDMA_PROVIDER_LIVE);
+	close_scene(&scene);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(who_goes_past_the_iommu_since_is_switched_off),
 		cmocka_unit_test(who_is_cut_off_stays_so_when_opened_anew),
 		cmocka_unit_test(only_a_reset_that_happens_forgives),
+		cmocka_unit_test(an_unrelated_write_ends_no_suspension),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
