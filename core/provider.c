@@ -238,7 +238,7 @@ static int find_provider(struct peers *peers, struct p2pdma_bdf bdf,
 			return 0;
 		}
 		spin_lock(&at->lock);
-		is_held = at->taken || at->mappings;
+		is_held = at->is_ending || at->taken || at->mappings;
 		spin_unlock(&at->lock);
 		if (is_held)
 			return -EBUSY;
@@ -271,7 +271,8 @@ static int add(struct peers *peers, struct request *request, struct p2pdma_error
 	r = find_provider(peers, bdf, &provider);
 	if (r)
 		return refuse(err, r, request,
-		              "it is being removed, and buffers or mappings are still out");
+		              "it is being removed, and importers, buffers or mappings are "
+		              "still out");
 	if (provider) {
 		r = check_chunks(provider, request, err);
 		if (r)
@@ -412,6 +413,8 @@ int provider_end(struct p2pdma_provider *provider, uint64_t deadline, struct p2p
 	/* Who looks for a provider under the lock finds it with its registration's reference. */
 	mutex_lock(&peers->lock);
 	was = atomic_exchange(&provider->state, P2PDMA_PROVIDER_DEAD);
+	if (was != P2PDMA_PROVIDER_DEAD)
+		provider->is_ending = true;
 	mutex_unlock(&peers->lock);
 	provider->is_published = false;
 	if (was == P2PDMA_PROVIDER_DEAD)
@@ -421,6 +424,9 @@ int provider_end(struct p2pdma_provider *provider, uint64_t deadline, struct p2p
 	spin_unlock(&provider->lock);
 	views_revoke(provider);
 	r = dmabufs_revoke(provider, true, deadline, err);
+	mutex_lock(&peers->lock);
+	provider->is_ending = false;
+	mutex_unlock(&peers->lock);
 	p2pdma_provider_put(provider);
 	return r;
 }

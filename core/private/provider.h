@@ -61,7 +61,8 @@ struct p2pdma_provider {
 	atomic_uint chunk_count;
 	struct chunk chunks[MOST_CHUNKS];
 	struct p2pmem_cache *caches;
-	struct way *ways[WAYS];        /* map.c: of each client that mapped it */
+	struct way *ways[WAYS]; /* map.c: of each client that mapped it */
+	bool is_ending; /* its exports are being revoked for good; by peers->lock, as the next */
 	struct p2pdma_dmabuf *dmabufs; /* dmabuf.c, by peers->lock */
 	struct p2pdma_provider *next;  /* of peers->providers, by peers->lock */
 };

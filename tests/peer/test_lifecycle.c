@@ -192,6 +192,30 @@ static void an_unrelated_write_ends_no_suspension(void **state)
 	close_scene(&scene);
 }
 
+static void add_again(struct scene *scene)
+{
+	struct p2pdma_provider *provider = NULL;
+
+	scene->result = p2pdma_add_resource(scene->card, 0, 0, 0, NULL, NULL, &provider);
+	if (!scene->result)
+		p2pdma_provider_put(provider);
+}
+
+static void memory_that_is_being_removed_is_not_lent_anew(void **state)
+{
+	struct scene scene;
+
+	(void)state;
+	open_scene(&scene, SWITCH("", PAIR("")));
+	map_it(&scene);
+	scene.in_invalidate = add_again;
+	assert_int_equal(p2pdma_provider_remove(scene.provider, UINT64_MAX, NULL), 0);
+	assert_int_equal(scene.result, -EBUSY);
+	add_again(&scene);
+	assert_int_equal(scene.result, 0);
+	close_scene(&scene);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -199,6 +223,7 @@ int main(void)
 		cmocka_unit_test(who_is_cut_off_stays_so_when_opened_anew),
 		cmocka_unit_test(only_a_reset_that_happens_forgives),
 		cmocka_unit_test(an_unrelated_write_ends_no_suspension),
+		cmocka_unit_test(memory_that_is_being_removed_is_not_lent_anew),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
