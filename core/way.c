@@ -30,7 +30,11 @@ static bool can_name(const struct p2pdma_routes *routes, const struct p2pdma_dev
 int way_judge(struct p2pdma_provider *provider, struct p2pdma_bdf client, const struct chunk *chunk,
               const struct opened *opened, const struct p2pdma_routes *routes, struct way **ret_way)
 {
-	unsigned int epoch = atomic_load_explicit(&provider->peers->epoch, memory_order_acquire);
+	const struct peers *peers = provider->peers;
+	/* Of the picture: it may have changed since that was taken. */
+	unsigned int epoch = routes == peers->routes
+	                             ? peers->picture_epoch
+	                             : atomic_load_explicit(&peers->epoch, memory_order_acquire);
 	const struct p2pdma_device *from = peers_now(routes, client);
 	const struct p2pdma_device *to = peers_now(routes, provider->bdf);
 	struct way *way, **list = way_list(provider, client), judged;

@@ -216,6 +216,39 @@ static void memory_that_is_being_removed_is_not_lent_anew(void **state)
 	close_scene(&scene);
 }
 
+/* ---- judged ---- */
+
+/* A register that is written while a way is judged: what is kept is not taken for what is now. */
+static void what_changes_meanwhile_is_judged_anew(void **state)
+{
+	const struct p2pdma_routes *routes;
+	struct p2pdma_sg sg = { .length = PAGE };
+	struct p2pdma_mapping *mapping = NULL;
+	struct p2pdma_device *port;
+	struct scene scene;
+	struct peers *peers;
+	struct way *way;
+
+	(void)state;
+	open_scene(&scene, REFUSES(PAIR("")));
+	sg.provider = scene.provider;
+	port = lab_device(&scene.lab, lab_text(lab_bdf(p2pdma_device_parent(scene.client))));
+	peers = scene.provider->peers;
+	mutex_lock(&peers->lock);
+	assert_int_equal(peers_routes(peers, scene.client, &routes), 0);
+	mutex_unlock(&peers->lock);
+	lab_acs(port, P2PDMA_ACS_REQ_REDIR | P2PDMA_ACS_UPSTREAM_FWD);
+	mutex_lock(&peers->lock);
+	assert_int_equal(way_judge(scene.provider, lab_bdf(scene.client),
+	                           &scene.provider->chunks[0],
+	                           peers_find_open(peers, lab_bdf(scene.client)), routes, &way),
+	                 0);
+	mutex_unlock(&peers->lock);
+	assert_int_equal(p2pdma_map_sg(scene.client, &sg, 1, P2PDMA_OP_WRITE, 0, NULL, &mapping),
+	                 -EREMOTEIO);
+	close_scene(&scene);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -224,6 +257,7 @@ int main(void)
 		cmocka_unit_test(only_a_reset_that_happens_forgives),
 		cmocka_unit_test(an_unrelated_write_ends_no_suspension),
 		cmocka_unit_test(memory_that_is_being_removed_is_not_lent_anew),
+		cmocka_unit_test(what_changes_meanwhile_is_judged_anew),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
