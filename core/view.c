@@ -36,7 +36,9 @@ static void views_act(struct peers *peers, const struct p2pdma_provider *provide
 {
 	mutex_lock(&peers->lock);
 	for (struct view *view = peers->views; view; view = view->next)
-		if (view->length && view->provider == provider)
+		/* Who shows it may come after the next revocation: that one counts. */
+		if (view->length && view->provider == provider &&
+		    (what != VIEW_SHOW || provider->state == P2PDMA_PROVIDER_LIVE))
 			act(peers, view, what);
 	mutex_unlock(&peers->lock);
 }

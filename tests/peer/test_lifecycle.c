@@ -249,6 +249,28 @@ static void what_changes_meanwhile_is_judged_anew(void **state)
 	close_scene(&scene);
 }
 
+/* Whoever restores views may come after the next revocation. */
+static void views_of_what_is_revoked_stay_blank(void **state)
+{
+	struct p2pmem_buf buf;
+	struct scene scene;
+	uint64_t *memory;
+
+	(void)state;
+	open_scene(&scene, SWITCH("", PAIR("")));
+	buf = alloc(scene.provider, PAGE);
+	assert_int_equal(p2pmem_mmap(buf, (void **)&memory), 0);
+	lab_change(scene.card, COMMAND, COMMAND_MEMORY, 0);
+	assert_int_equal(*memory, UINT64_MAX);
+	views_restore(scene.provider);
+	assert_int_equal(*memory, UINT64_MAX);
+	lab_change(scene.card, COMMAND, 0, COMMAND_MEMORY);
+	assert_int_equal(*memory, 0);
+	assert_int_equal(p2pmem_munmap(buf, memory), 0);
+	assert_int_equal(p2pmem_free(buf), 0);
+	close_scene(&scene);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -258,6 +280,7 @@ int main(void)
 		cmocka_unit_test(an_unrelated_write_ends_no_suspension),
 		cmocka_unit_test(memory_that_is_being_removed_is_not_lent_anew),
 		cmocka_unit_test(what_changes_meanwhile_is_judged_anew),
+		cmocka_unit_test(views_of_what_is_revoked_stay_blank),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
