@@ -35,6 +35,11 @@
 #define AF_CONTROL        0x04
 #define AF_FLR            0x01
 #define SRIOV_CONTROL     0x08
+#define SRIOV_BARS        0x24
+#define SRIOV_BARS_END    0x3c
+#define BARS              0x10
+#define BARS_END          0x28
+#define BRIDGE_BARS_END   0x18
 #define BRIDGE_CONTROL    0x3e
 #define BRIDGE_RESET      0x40
 #define EXP_LINK_CONTROL  0x10
@@ -238,7 +243,7 @@ int p2pdma_device_reset(struct p2pdma_device *device, struct p2pdma_error *err)
 /* What a write to configuration space does to a function's memory. */
 enum effect {
 	EFFECT_NONE,
-	EFFECT_OFF,   /* it may be out of reach afterwards */
+	EFFECT_OFF,   /* it may be out of reach, or elsewhere, afterwards */
 	EFFECT_SLEEP, /* and its contents lost (PCIe Base 5.3.1.4) */
 	EFFECT_RESET,
 };
@@ -252,9 +257,17 @@ static bool writes(size_t offset, size_t length, uint32_t value, size_t at, uint
 	return true;
 }
 
-static enum effect effect_of(struct backend *backend, struct p2pdma_bdf bdf, size_t offset,
-                             size_t length, uint32_t value)
+static bool is_between(size_t offset, size_t length, size_t start, size_t end)
 {
+	return offset < end && offset + length > start;
+}
+
+static enum effect effect_of(const struct p2pdma_device *device, size_t offset, size_t length,
+                             uint32_t value)
+{
+	struct backend *backend = device->machine->backend;
+	struct p2pdma_bdf bdf = device->function->bdf;
+	size_t bars_end = device->header_type == 0 ? BARS_END : BRIDGE_BARS_END;
 	size_t pm = find_cap(backend, bdf, PCICAP_ID_PM);
 	size_t exp = find_cap(backend, bdf, PCICAP_ID_EXP);
 	size_t af = find_cap(backend, bdf, CAP_AF);
@@ -273,6 +286,9 @@ static enum effect effect_of(struct backend *backend, struct p2pdma_bdf bdf, siz
 		return load(backend, bdf, af + AF_CAP, 1) & AF_CAP_FLR ? EFFECT_RESET
 		                                                       : EFFECT_SLEEP;
 	if (writes(offset, length, value, COMMAND, &byte) && !(byte & COMMAND_MEMORY))
+		return EFFECT_OFF;
+	if (is_between(offset, length, BARS, bars_end) ||
+	    (sriov && is_between(offset, length, sriov + SRIOV_BARS, sriov + SRIOV_BARS_END)))
 		return EFFECT_OFF;
 	if (pm && writes(offset, length, value, pm + PM_CONTROL, &byte) && byte & PM_STATE)
 		return EFFECT_SLEEP;
@@ -358,7 +374,7 @@ int p2pdma_device_config_write(struct p2pdma_device *device, size_t offset, size
 	peers_hold(peers, &hold, resets ? NULL : &bdf);
 	provider = provider_next(peers, &bdf, NULL);
 	if (provider || cut_off)
-		effect = effect_of(backend, bdf, offset, length, value);
+		effect = effect_of(device, offset, length, value);
 	if (provider && effect != EFFECT_NONE)
 		suspend_all(peers, bdf, NULL);
 	if (resets)

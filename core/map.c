@@ -235,7 +235,8 @@ static int find_way(const struct asked *asked, const struct peer *peer, const st
 			r = way_judge(provider, client, peer->chunk, opened, routes, &way);
 		if (r)
 			return refuse(asked, r, provider,
-			              r == -ENODEV ? "one of them is gone" : strerror(-r));
+			              r == -ENODEV ? "one of them is gone, or its BAR was moved"
+			                           : strerror(-r));
 	}
 	if (way->is_too_high)
 		return refuse(asked, -EOVERFLOW, provider,

@@ -378,6 +378,28 @@ void p2pdma_machine_rescan(struct p2pdma_machine *machine)
 
 /* ---- its end ---- */
 
+bool chunk_is_in_place(const struct chunk *chunk, const struct p2pdma_device *now)
+{
+	struct p2pdma_bar range;
+
+	return !p2pdma_device_bar(now, chunk->bar, &range) &&
+	       range.bus.addr + chunk->bar_offset == chunk->bus.addr;
+}
+
+/* What cannot be looked at is not taken for good.  Under peers->lock. */
+static bool is_in_place(const struct p2pdma_provider *provider)
+{
+	const struct p2pdma_routes *routes;
+	const struct p2pdma_device *now = peers_routes(provider->peers, NULL, &routes)
+	                                          ? NULL
+	                                          : peers_now(routes, provider->bdf);
+
+	for (unsigned int i = 0; now && i < provider->chunk_count; i++)
+		if (!chunk_is_in_place(&provider->chunks[i], now))
+			return false;
+	return now;
+}
+
 int provider_suspend(struct p2pdma_provider *provider, struct p2pdma_error *err)
 {
 	int live = P2PDMA_PROVIDER_LIVE;
@@ -397,6 +419,7 @@ void provider_resume(struct p2pdma_provider *provider)
 	mutex_lock(&peers->lock);
 	is_back = provider->state == P2PDMA_PROVIDER_REVOKED && !peers_is_held(peers, provider) &&
 	          memory_is_enabled(peers->backend, provider->bdf, provider->decoder) &&
+	          is_in_place(provider) &&
 	          atomic_compare_exchange_strong(&provider->state, &revoked, P2PDMA_PROVIDER_LIVE);
 	mutex_unlock(&peers->lock);
 	if (!is_back)

@@ -39,7 +39,7 @@ int way_judge(struct p2pdma_provider *provider, struct p2pdma_bdf client, const 
 	const struct p2pdma_device *to = peers_now(routes, provider->bdf);
 	struct way *way, **list = way_list(provider, client), judged;
 
-	if (!from || !to)
+	if (!from || !to || !chunk_is_in_place(chunk, to))
 		return -ENODEV;
 	way = way_find(provider, client, chunk);
 	judged = way ? *way : (struct way){ .client = client, .chunk = chunk };

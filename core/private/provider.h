@@ -82,6 +82,9 @@ static inline struct chunk *provider_chunk(struct p2pdma_provider *provider, uin
 	return NULL;
 }
 
+/* Whether its BAR is still where it was when it was registered.  @now: the function as it is. */
+bool chunk_is_in_place(const struct chunk *chunk, const struct p2pdma_device *now);
+
 /*
  * A buffer is passed on by value, 16 bytes at a time: both words of these are written at once,
  * since a load across two stores has to wait until they are in the cache.

@@ -90,7 +90,8 @@ struct p2pdma_provider *p2pdma_provider_put(struct p2pdma_provider *provider);
 /**
  * enum p2pdma_provider_state - how far a provider's life is
  * @P2PDMA_PROVIDER_LIVE: in use
- * @P2PDMA_PROVIDER_REVOKED: out of reach until it is back: decode off, a reset, D3hot
+ * @P2PDMA_PROVIDER_REVOKED: out of reach until it is back: decode off, a reset, D3hot, a BAR that is
+ *	not where it was when it was registered
  * @P2PDMA_PROVIDER_DEAD: removed, closed or unplugged, for good
  */
 enum p2pdma_provider_state {

@@ -121,10 +121,19 @@ static void what_is_gone_is_told(void **state)
 	close_scene(&scene);
 }
 
+/* After a reset: its BAR has no address, nor does it answer. */
+static void switch_on(struct p2pdma_device *card, uint32_t low, uint32_t high)
+{
+	lab_set(card, 0x10, 4, low);
+	lab_set(card, 0x14, 4, high);
+	lab_change(card, COMMAND, 0, COMMAND_MEMORY);
+}
+
 static void without_decode_there_is_nothing(void **state)
 {
 	struct scene scene = open_scene(MACHINE, "card");
 	struct p2pdma_device *port = p2pdma_device_parent(scene.card);
+	const uint32_t low = lab_get(scene.card, 0x10, 4), high = lab_get(scene.card, 0x14, 4);
 	uint64_t value = 0;
 
 	(void)state;
@@ -141,7 +150,7 @@ static void without_decode_there_is_nothing(void **state)
 	lab_power(scene.card, 3);
 	assert_int_equal(info_of(scene.provider).state, P2PDMA_PROVIDER_REVOKED);
 	lab_power(scene.card, 0);
-	lab_change(scene.card, COMMAND, 0, COMMAND_MEMORY);
+	switch_on(scene.card, low, high);
 	assert_int_equal(info_of(scene.provider).state, P2PDMA_PROVIDER_LIVE);
 	assert_int_equal(info_of(scene.provider).generation, 1);
 	assert_int_equal(p2pdma_device_reset(scene.card, NULL), 0);
@@ -151,7 +160,7 @@ static void without_decode_there_is_nothing(void **state)
 	/* By its own register: it comes back as after any reset, switched off. */
 	lab_change(scene.card, lab_cap(scene.card, CAP_EXP) + 8, 0, 0x8000);
 	assert_int_equal(info_of(scene.provider).generation, 3);
-	lab_change(scene.card, COMMAND, 0, COMMAND_MEMORY);
+	switch_on(scene.card, low, high);
 	assert_int_equal(info_of(scene.provider).state, P2PDMA_PROVIDER_LIVE);
 	/* By the port above: a secondary bus reset, then a link that is switched off. */
 	lab_change(port, 0x3e, 0, 0x40);
@@ -159,7 +168,7 @@ static void without_decode_there_is_nothing(void **state)
 	assert_in_range(info_of(scene.provider).generation, 4, 5);
 	lab_change(port, 0x3e, 0x40, 0);
 	lab_run(&scene.lab, 200000000);
-	lab_change(scene.card, COMMAND, 0, COMMAND_MEMORY);
+	switch_on(scene.card, low, high);
 	assert_int_equal(info_of(scene.provider).state, P2PDMA_PROVIDER_LIVE);
 	lab_change(port, lab_cap(port, CAP_EXP) + 0x10, 0, 0x10);
 	assert_int_equal(info_of(scene.provider).state, P2PDMA_PROVIDER_REVOKED);

@@ -271,6 +271,35 @@ static void views_of_what_is_revoked_stay_blank(void **state)
 	close_scene(&scene);
 }
 
+/* ---- BARs ---- */
+
+static void a_bar_that_was_moved_is_out_of_reach(void **state)
+{
+	struct p2pdma_sg sg = { .length = PAGE };
+	struct p2pdma_mapping *mapping = NULL;
+	struct scene scene;
+	uint32_t bar;
+
+	(void)state;
+	open_scene(&scene, SWITCH("", "{\"model\":\"probe\",\"id\":0,\"name\":\"client\"},"
+	                              "{\"model\":\"mem\",\"size\":\"64K\",\"name\":\"card\"}"));
+	sg.provider = scene.provider;
+	map_it(&scene);
+	bar = lab_get(scene.card, 0x10, 4);
+	lab_set(scene.card, 0x10, 4, bar + 0x10000);
+	assert_int_equal(p2pdma_map_sg(scene.client, &sg, 1, P2PDMA_OP_WRITE, 0, NULL, &mapping),
+	                 -ENODEV);
+	assert_int_equal(info_of(scene.provider).state, P2PDMA_PROVIDER_REVOKED);
+	assert_int_equal(p2pdma_dmabuf_state(scene.dmabuf), P2PDMA_DMABUF_REVOKED);
+	lab_change(scene.card, COMMAND, COMMAND_MEMORY, 0);
+	lab_change(scene.card, COMMAND, 0, COMMAND_MEMORY);
+	assert_int_equal(info_of(scene.provider).state, P2PDMA_PROVIDER_REVOKED);
+	lab_set(scene.card, 0x10, 4, bar);
+	assert_int_equal(info_of(scene.provider).state, P2PDMA_PROVIDER_LIVE);
+	map_it(&scene);
+	close_scene(&scene);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -281,6 +310,7 @@ int main(void)
 		cmocka_unit_test(memory_that_is_being_removed_is_not_lent_anew),
 		cmocka_unit_test(what_changes_meanwhile_is_judged_anew),
 		cmocka_unit_test(views_of_what_is_revoked_stay_blank),
+		cmocka_unit_test(a_bar_that_was_moved_is_out_of_reach),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
