@@ -44,6 +44,7 @@
 #define BRIDGE_RESET      0x40
 #define EXP_LINK_CONTROL  0x10
 #define EXP_LINK_DISABLE  0x10
+#define SRIOV_ENABLE      0x0001
 #define SRIOV_MEMORY      0x0008
 #define LOOK_AGAIN        1000000 /* ns */
 
@@ -184,27 +185,51 @@ void p2pdma_device_close(struct p2pdma_device *device)
 
 /* ---- switched off and on ---- */
 
-static int suspend_all(struct peers *peers, struct p2pdma_bdf bdf, struct p2pdma_error *err)
-{
-	struct p2pdma_provider *provider = NULL;
-	int r = 0, one;
+/* What a write to configuration space does to memory. */
+enum effect {
+	EFFECT_NONE,
+	EFFECT_OFF,      /* the function's may be out of reach, or elsewhere, afterwards */
+	EFFECT_VFS_OFF,  /* its VFs' */
+	EFFECT_VFS_GONE, /* and come back with other contents (PCIe Base 9.3.3.3.1) */
+	EFFECT_SLEEP,    /* the function's and its VFs', contents lost (PCIe Base 5.3.1.4) */
+	EFFECT_RESET,
+};
 
-	while ((provider = provider_next(peers, &bdf, provider))) {
-		one = provider_suspend(provider, err);
-		r = r ? r : one;
-	}
-	return r;
+static bool concerns(enum effect effect, const struct p2pdma_provider *provider,
+                     struct p2pdma_bdf bdf)
+{
+	bool is_own = is_same_bdf(provider->bdf, bdf);
+
+	return effect >= EFFECT_SLEEP || (effect == EFFECT_OFF && is_own) ||
+	       ((effect == EFFECT_VFS_OFF || effect == EFFECT_VFS_GONE) && !is_own);
 }
 
-static void resume_all(struct peers *peers, const struct p2pdma_bdf *bdf, bool has_lost)
+static void suspend_all(struct peers *peers, struct p2pdma_bdf bdf, enum effect effect)
 {
 	struct p2pdma_provider *provider = NULL;
 
-	while ((provider = provider_next(peers, bdf, provider))) {
-		if (has_lost)
+	while ((provider = provider_next(peers, &bdf, provider)))
+		if (concerns(effect, provider, bdf))
+			provider_suspend(provider, NULL);
+}
+
+static void resume_all(struct peers *peers, struct p2pdma_bdf bdf, enum effect effect)
+{
+	struct p2pdma_provider *provider = NULL;
+
+	while ((provider = provider_next(peers, &bdf, provider))) {
+		if (effect >= EFFECT_VFS_GONE && concerns(effect, provider, bdf))
 			atomic_fetch_add(&provider->generation, 1);
 		provider_resume(provider);
 	}
+}
+
+static void resume_everybody(struct peers *peers)
+{
+	struct p2pdma_provider *provider = NULL;
+
+	while ((provider = provider_next(peers, NULL, provider)))
+		provider_resume(provider);
 }
 
 /* After a reset it may master the bus again, once its driver says so. */
@@ -230,23 +255,15 @@ int p2pdma_device_reset(struct p2pdma_device *device, struct p2pdma_error *err)
 	peers_hold(peers, &hold, &bdf);
 	/* Nobody loses anything for a reset that is refused anyway. */
 	if (is_open)
-		suspend_all(peers, bdf, NULL);
+		suspend_all(peers, bdf, EFFECT_RESET);
 	r = backend->ops.reset(backend->private, bdf, err);
 	peers_stir(peers);
 	if (!r)
 		forgive(peers, bdf);
 	peers_let_go(peers, &hold);
-	resume_all(peers, &bdf, !r);
+	resume_all(peers, bdf, r ? EFFECT_NONE : EFFECT_RESET);
 	return r;
 }
-
-/* What a write to configuration space does to a function's memory. */
-enum effect {
-	EFFECT_NONE,
-	EFFECT_OFF,   /* it may be out of reach, or elsewhere, afterwards */
-	EFFECT_SLEEP, /* and its contents lost (PCIe Base 5.3.1.4) */
-	EFFECT_RESET,
-};
 
 /* Whether @offset and @length hold the byte at @at; then *@ret_byte is what is written there. */
 static bool writes(size_t offset, size_t length, uint32_t value, size_t at, uint8_t *ret_byte)
@@ -285,17 +302,21 @@ static enum effect effect_of(const struct p2pdma_device *device, size_t offset, 
 	if (af && writes(offset, length, value, af + AF_CONTROL, &byte) && byte & AF_FLR)
 		return load(backend, bdf, af + AF_CAP, 1) & AF_CAP_FLR ? EFFECT_RESET
 		                                                       : EFFECT_SLEEP;
-	if (writes(offset, length, value, COMMAND, &byte) && !(byte & COMMAND_MEMORY))
+	/* A VF has no such bit, and reads it as 0 (PCIe Base 9.3.4.1.3). */
+	if (!device->is_vf && writes(offset, length, value, COMMAND, &byte) &&
+	    !(byte & COMMAND_MEMORY))
 		return EFFECT_OFF;
-	if (is_between(offset, length, BARS, bars_end) ||
-	    (sriov && is_between(offset, length, sriov + SRIOV_BARS, sriov + SRIOV_BARS_END)))
+	if (is_between(offset, length, BARS, bars_end))
 		return EFFECT_OFF;
+	if (sriov && is_between(offset, length, sriov + SRIOV_BARS, sriov + SRIOV_BARS_END))
+		return EFFECT_VFS_OFF;
 	if (pm && writes(offset, length, value, pm + PM_CONTROL, &byte) && byte & PM_STATE)
 		return EFFECT_SLEEP;
-	if (sriov && writes(offset, length, value, sriov + SRIOV_CONTROL, &byte) &&
-	    !(byte & SRIOV_MEMORY))
-		return EFFECT_OFF;
-	return EFFECT_NONE;
+	if (!sriov || !writes(offset, length, value, sriov + SRIOV_CONTROL, &byte))
+		return EFFECT_NONE;
+	return !(byte & SRIOV_ENABLE)   ? EFFECT_VFS_GONE
+	       : !(byte & SRIOV_MEMORY) ? EFFECT_VFS_OFF
+	                                : EFFECT_NONE;
 }
 
 static bool is_cut_off(struct peers *peers, struct p2pdma_bdf bdf)
@@ -376,7 +397,7 @@ int p2pdma_device_config_write(struct p2pdma_device *device, size_t offset, size
 	if (provider || cut_off)
 		effect = effect_of(device, offset, length, value);
 	if (provider && effect != EFFECT_NONE)
-		suspend_all(peers, bdf, NULL);
+		suspend_all(peers, bdf, effect);
 	if (resets)
 		suspend_below(peers, bdf);
 	r = write_register(peers, bdf, offset, length, value);
@@ -385,9 +406,9 @@ int p2pdma_device_config_write(struct p2pdma_device *device, size_t offset, size
 		forgive(peers, bdf);
 	p2pdma_provider_put(provider);
 	peers_let_go(peers, &hold);
-	resume_all(peers, &bdf, !r && effect >= EFFECT_SLEEP);
+	resume_all(peers, bdf, r ? EFFECT_NONE : effect);
 	if (resets)
-		resume_all(peers, NULL, false);
+		resume_everybody(peers);
 	return r;
 }
 

@@ -59,22 +59,26 @@ static void restored(struct p2pdma_attachment *attachment, void *arg)
 	scene->restored++;
 }
 
-static void open_scene(struct scene *scene, const char *json)
+static void lend(struct scene *scene, struct p2pdma_provider *provider)
 {
 	static const struct p2pdma_importer importer = { sizeof(importer), true, false, invalidate,
 		                                         restored };
 	const struct p2pdma_range range = { 0, PAGE };
 
+	assert_int_equal(p2pdma_dmabuf_export(provider, &range, 1, NULL, NULL, &scene->dmabuf), 0);
+	assert_int_equal(p2pdma_dmabuf_attach(scene->dmabuf, scene->client, &importer, scene, NULL,
+	                                      &scene->attachment),
+	                 0);
+}
+
+static void open_scene(struct scene *scene, const char *json)
+{
 	memset(scene, 0, sizeof(*scene));
 	lab_open(&scene->lab, json, NULL);
 	scene->client = open_device(&scene->lab, "client");
 	scene->card = open_device(&scene->lab, "card");
 	scene->provider = add_all(scene->card);
-	assert_int_equal(
-		p2pdma_dmabuf_export(scene->provider, &range, 1, NULL, NULL, &scene->dmabuf), 0);
-	assert_int_equal(p2pdma_dmabuf_attach(scene->dmabuf, scene->client, &importer, scene, NULL,
-	                                      &scene->attachment),
-	                 0);
+	lend(scene, scene->provider);
 }
 
 static void close_scene(struct scene *scene)
@@ -300,6 +304,53 @@ static void a_bar_that_was_moved_is_out_of_reach(void **state)
 	close_scene(&scene);
 }
 
+/* ---- VFs ---- */
+
+#define SRIOV_CONTROL 0x08
+#define SRIOV_ENABLE  0x1
+#define SRIOV_MEMORY  0x8
+
+static void what_is_done_to_a_pf_and_its_vf_is_told_apart(void **state)
+{
+	struct p2pdma_provider *provider;
+	struct p2pdma_device *vf;
+	struct scene scene;
+	size_t control;
+
+	(void)state;
+	open_scene(&scene, SWITCH("", PAIR(",\"vfs\":1")));
+	control = lab_ext(scene.card, EXT_SRIOV) + SRIOV_CONTROL;
+	vf = lab_device(&scene.lab, "0000:04:00.1");
+	assert_int_equal(p2pdma_device_open(vf, NULL), 0);
+	provider = add_all(vf);
+	assert_int_equal(info_of(provider).state, P2PDMA_PROVIDER_LIVE);
+	p2pdma_dmabuf_detach(scene.attachment);
+	p2pdma_dmabuf_release(scene.dmabuf, UINT64_MAX, NULL);
+	lend(&scene, provider);
+	/* Its command register has no memory decode, and enabling others takes nothing away. */
+	lab_change(vf, COMMAND, 0, COMMAND_MASTER);
+	lab_change(scene.card, COMMAND, COMMAND_MEMORY, 0);
+	assert_int_equal(info_of(scene.provider).state, P2PDMA_PROVIDER_REVOKED);
+	assert_int_equal(info_of(provider).state, P2PDMA_PROVIDER_LIVE);
+	lab_change(scene.card, COMMAND, 0, COMMAND_MEMORY);
+	assert_int_equal(scene.restored, 0);
+	lab_change(scene.card, control, SRIOV_MEMORY, 0);
+	assert_int_equal(info_of(provider).state, P2PDMA_PROVIDER_REVOKED);
+	assert_int_equal(info_of(scene.provider).state, P2PDMA_PROVIDER_LIVE);
+	lab_change(scene.card, control, 0, SRIOV_MEMORY);
+	assert_int_equal(info_of(provider).state, P2PDMA_PROVIDER_LIVE);
+	assert_int_equal(info_of(provider).generation, 0);
+	/* VF Enable off: it is not there. */
+	lab_change(scene.card, control, SRIOV_ENABLE, 0);
+	assert_int_equal(info_of(provider).state, P2PDMA_PROVIDER_REVOKED);
+	lab_change(scene.card, control, 0, SRIOV_ENABLE);
+	assert_int_equal(info_of(provider).state, P2PDMA_PROVIDER_LIVE);
+	assert_int_equal(info_of(provider).generation, 1);
+	assert_int_equal(info_of(scene.provider).generation, 0);
+	p2pdma_provider_put(provider);
+	close_scene(&scene);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -311,6 +362,7 @@ int main(void)
 		cmocka_unit_test(what_changes_meanwhile_is_judged_anew),
 		cmocka_unit_test(views_of_what_is_revoked_stay_blank),
 		cmocka_unit_test(a_bar_that_was_moved_is_out_of_reach),
+		cmocka_unit_test(what_is_done_to_a_pf_and_its_vf_is_told_apart),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
