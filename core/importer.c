@@ -58,6 +58,7 @@ void attachment_cut(struct p2pdma_attachment *a)
 	const char *what = "its IOMMU entries were removed";
 	bool is_off = false;
 	struct visit visit;
+	int r;
 
 	a->mapping = NULL;
 	a->references++;
@@ -66,10 +67,11 @@ void attachment_cut(struct p2pdma_attachment *a)
 	/* Off before the mapping lets go of the provider: until then TLPs may be on the way. */
 	if (is_there && mapping_bypasses_iommu(mapping)) {
 		is_off = true;
-		what = peers_cut_off(peers, a->bdf) == -ETIMEDOUT
-		               ? "it was switched off, and still answers that transactions are "
-		                 "pending"
-		               : "it was switched off until its function is reset";
+		r = peers_cut_off(peers, a->bdf);
+		what = r == -EIO ? "its bus mastering could not be switched off: it may go on"
+		       : r == -ETIMEDOUT ? "it was switched off, and still answers that "
+		                           "transactions are pending"
+		                         : "it was switched off until its function is reset";
 	}
 	p2pdma_unmap_sg(mapping);
 	dmabuf_lock(dmabuf);

@@ -47,6 +47,7 @@
 #define SRIOV_ENABLE      0x0001
 #define SRIOV_MEMORY      0x0008
 #define LOOK_AGAIN        1000000 /* ns */
+#define MOST_TRIES        3
 
 /* ---- registers as they are now ---- */
 
@@ -422,22 +423,36 @@ static bool is_pending(struct backend *backend, struct p2pdma_bdf bdf)
 	return status != 0xffff && status & EXP_PENDING;
 }
 
+/* Whether it is off, or gone, as far as it can be told.  Under peers->lock. */
+static bool switch_off(struct backend *backend, struct p2pdma_bdf client)
+{
+	for (int i = 0; i <= MOST_TRIES; i++) {
+		uint8_t bytes[2] = { 0xff, 0xff };
+		int r = backend->ops.config_read(backend->private, client, COMMAND, sizeof(bytes),
+		                                 bytes);
+		uint32_t command = (uint32_t)bytes[0] | (uint32_t)bytes[1] << 8;
+
+		if (r == -ENODEV || (!r && (command == 0xffff || !(command & COMMAND_MASTER))))
+			return true;
+		if (!r && i < MOST_TRIES)
+			backend->ops.config_write(backend->private, client, COMMAND, 2,
+			                          command & ~(uint32_t)COMMAND_MASTER);
+	}
+	return false;
+}
+
 int peers_cut_off(struct peers *peers, struct p2pdma_bdf client)
 {
 	struct backend *backend = peers->backend;
 	uint64_t deadline = peers_time(peers) + P2PDMA_REVOKE_PATIENCE;
 	struct opened *opened;
-	uint32_t command;
-	bool was_pending;
+	bool is_off, was_pending;
 
 	mutex_lock(&peers->lock);
 	opened = peers_find_open(peers, client);
 	if (opened)
 		opened->is_cut_off = true;
-	command = load(backend, client, COMMAND, 2);
-	if (command != 0xffff)
-		backend->ops.config_write(backend->private, client, COMMAND, 2,
-		                          command & ~(uint32_t)COMMAND_MASTER);
+	is_off = switch_off(backend, client);
 	mutex_unlock(&peers->lock);
 	peers_stir(peers);
 	for (uint64_t now = peers_time(peers), before = 0;
@@ -446,5 +461,5 @@ int peers_cut_off(struct peers *peers, struct p2pdma_bdf client)
 		peers_sleep(peers, now + LOOK_AGAIN);
 	was_pending = is_pending(backend, client);
 	peers_sleep(peers, peers_time(peers) + P2PDMA_DRAIN_TIME);
-	return was_pending ? -ETIMEDOUT : 0;
+	return !is_off ? -EIO : was_pending ? -ETIMEDOUT : 0;
 }

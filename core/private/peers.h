@@ -118,7 +118,8 @@ void peers_sleep(struct peers *peers, uint64_t until);
 /*
  * lifecycle.c: takes a client's bus mastering and waits until nothing of it is on the way any more:
  * until TransactionsPending is 0, P2PDMA_REVOKE_PATIENCE at most, then P2PDMA_DRAIN_TIME.  It stays
- * off until the function is reset.  -ETIMEDOUT: transactions are still pending.  Without any lock.
+ * off until the function is reset.  -ETIMEDOUT: transactions are still pending.  -EIO: it could not be switched
+ * off.  Without any lock.
  */
 int peers_cut_off(struct peers *peers, struct p2pdma_bdf client);
 

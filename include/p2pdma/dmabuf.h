@@ -143,7 +143,7 @@ enum p2pdma_dmabuf_state p2pdma_dmabuf_state(struct p2pdma_dmabuf *dmabuf);
  * Return:
  * * 0          - nobody has it mapped, and nothing is on the way
  * * -ETIMEDOUT - the same, but by force; or (@err says so) a client still answers that transactions
- *	are pending
+ *	are pending, or its bus mastering could not be switched off
  * * -ENODEV    - it is dead
  */
 int p2pdma_dmabuf_revoke(struct p2pdma_dmabuf *dmabuf, uint64_t deadline, struct p2pdma_error *err);

@@ -4,6 +4,7 @@
  * gets by.
  */
 #include "scene.h"
+#include "topology.h"
 #include "view.h"
 #include "way.h"
 #include <p2pdma/importer.h>
@@ -351,6 +352,44 @@ static void what_is_done_to_a_pf_and_its_vf_is_told_apart(void **state)
 	close_scene(&scene);
 }
 
+/* ---- a machine that fails ---- */
+
+static struct machine_ops inner;
+static unsigned int failures;
+
+static int fail_write(void *private, struct p2pdma_bdf bdf, size_t offset, size_t length,
+                      uint32_t value)
+{
+	return failures && failures-- ? -EIO
+	                              : inner.config_write(private, bdf, offset, length, value);
+}
+
+static void who_cannot_be_switched_off_is_named(void **state)
+{
+	struct p2pdma_error err = { "" };
+	struct machine_ops *ops;
+	struct scene scene;
+
+	(void)state;
+	for (int is_for_good = 0; is_for_good < 2; is_for_good++) {
+		open_scene(&scene, SWITCH("", PAIR("")));
+		map_it(&scene);
+		scene.hangs = true;
+		ops = &scene.lab.machine->backend->ops;
+		inner = *ops;
+		ops->config_write = fail_write;
+		failures = is_for_good ? UINT32_MAX : 1;
+		assert_int_equal(p2pdma_dmabuf_revoke(scene.dmabuf,
+		                                      p2pdma_machine_now(scene.lab.machine), &err),
+		                 -ETIMEDOUT);
+		assert_int_equal(!!strstr(err.text, "could not be switched off"), is_for_good);
+		assert_int_equal(write_to(&scene, scene.address) == P2PDMA_SIM_ARRIVED,
+		                 is_for_good);
+		*ops = inner;
+		close_scene(&scene);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -363,6 +402,7 @@ int main(void)
 		cmocka_unit_test(views_of_what_is_revoked_stay_blank),
 		cmocka_unit_test(a_bar_that_was_moved_is_out_of_reach),
 		cmocka_unit_test(what_is_done_to_a_pf_and_its_vf_is_told_apart),
+		cmocka_unit_test(who_cannot_be_switched_off_is_named),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
