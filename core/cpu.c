@@ -29,8 +29,9 @@ static int map_chunk(struct p2pdma_provider *provider, struct chunk *chunk,
 
 	if (!map) {
 		r = bar_map(provider->peers->backend, provider->bdf, chunk->bar, NULL, &map);
+		/* It had an address when it was registered, and has lost it since. */
 		if (r)
-			return r;
+			return r == -EINVAL ? -ENODEV : r;
 		if (!atomic_compare_exchange_strong(&chunk->map, &none, map)) {
 			p2pdma_bar_unmap(map);
 			map = none;
