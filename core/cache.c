@@ -159,8 +159,8 @@ int p2pmem_cache_new(struct p2pdma_provider *provider, uint64_t size, uint64_t a
 	spare = length * granule - size;
 	cache->used = pool_head(POOL_USED, length, spare);
 	cache->parked = pool_head(POOL_PARKED, length, spare);
-	set_limit(cache, most);
 	spin_lock(&provider->lock);
+	comply(cache);
 	cache->next = provider->caches;
 	provider->caches = cache;
 	spin_unlock(&provider->lock);

@@ -8,9 +8,9 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <errno.h>
-#include <stdlib.h>
 
 #include "bare.h"
+#include "callocs.h"
 
 #define PAGE  4096u
 #define FIRST 16u /* pages of the first chunk */
@@ -23,18 +23,6 @@ static const struct bare_chunk pages[] = { { 0, 64 * PAGE }, { 0 } };
 static const struct p2pmem_buf untouched = { (void *)&chunks, 1, 2 };
 
 static struct p2pdma_provider *provider;
-static int callocs_left = -1;
-
-/* The linker has calloc() come here: the one after so many fails. */
-void *__real_calloc(size_t count, size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-	if (callocs_left >= 0 && callocs_left-- == 0)
-		return NULL;
-	return __real_calloc(count, size);
-}
 
 static int set_up(void **state)
 {
@@ -155,10 +143,8 @@ static void nothing_spans_two_chunks(void **state)
 
 static void only_buffers_are_freed(void **state)
 {
-	const struct p2pmem_buf nobody = { NULL, 0, 0 };
-
 	(void)state;
-	assert_int_equal(p2pmem_free(nobody), -EINVAL);
+	assert_int_equal(p2pmem_free((struct p2pmem_buf){ NULL, 0, 0 }), -EINVAL);
 	for (int i = 0; i < 2; i++) {
 		struct p2pmem_buf buf = take(i ? PAGE - 1 : 13 * PAGE + 1, 0);
 
@@ -389,7 +375,6 @@ static void a_cache_takes_and_gives_half(void **state)
 	struct p2pmem_buf bufs[10];
 
 	(void)state;
-	assert_int_equal(provider->taken, 0);
 	bufs[0] = cache_take(cache);
 	assert_int_equal(bufs[0].size, PAGE - 1);
 	assert_int_equal(provider->taken, 4);
@@ -405,9 +390,7 @@ static void a_cache_takes_and_gives_half(void **state)
 	/* The last one in is the first one out. */
 	assert_int_equal(cache_take(cache).offset, bufs[8].offset);
 	assert_int_equal(cache_take(cache).offset, bufs[7].offset);
-	give(bufs[7]);
-	give(bufs[8]);
-	give(bufs[9]);
+	assert_int_equal(p2pmem_free_sgl(&bufs[7], 3), 0);
 	p2pmem_cache_flush(cache);
 	assert_int_equal(provider->taken, 0);
 	bufs[0] = cache_take(cache);
@@ -554,6 +537,24 @@ static void a_cache_of_a_dead_provider_keeps_nothing(void **state)
 	p2pmem_cache_free(cache);
 }
 
+static void die(void)
+{
+	set_state(P2PDMA_PROVIDER_DEAD);
+}
+
+static void nor_does_one_that_it_died_under(void **state)
+{
+	struct p2pmem_buf buf = take(PAGE, 0);
+	struct p2pmem_cache *cache;
+
+	(void)state;
+	in_calloc = die;
+	cache = cache_of(PAGE, 0, 8);
+	assert_int_equal(p2pmem_cache_put(cache, buf), 0);
+	assert_int_equal(provider->taken, 0);
+	p2pmem_cache_free(cache);
+}
+
 static void a_cache_keeps_its_provider(void **state)
 {
 	struct p2pdma_provider *mine = bare_new(PAGE, pages, false);
@@ -591,6 +592,7 @@ int main(void)
 		TEST(a_cache_has_buffers_of_all_chunks),
 		TEST(who_finds_too_little_is_given_what_caches_hold),
 		TEST(a_cache_of_a_dead_provider_keeps_nothing),
+		TEST(nor_does_one_that_it_died_under),
 		TEST(a_cache_keeps_its_provider),
 	};
 

@@ -11,24 +11,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "callocs.h"
 #include "pool.h"
 
 #define PAGE  4096u
 #define LEFT  0xdeadu /* in outputs that are not to be touched */
 #define COUNT 600u
-
-/* The linker has calloc() come here: the one after so many fails. */
-static int callocs_left = -1;
-
-void *__real_calloc(size_t count, size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-	if (callocs_left >= 0 && callocs_left-- == 0)
-		return NULL;
-	return __real_calloc(count, size);
-}
 
 static struct pool *new (uint64_t base, uint64_t size, uint64_t granule)
 {
