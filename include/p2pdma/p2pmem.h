@@ -38,7 +38,9 @@ struct p2pmem_buf {
  * @align: of the bus address, a power of two; 0: the granule
  * @ret_buf: the buffer; p2pmem_free() gives it back
  *
- * Takes time that depends neither on the size of the pool nor on what is in use.
+ * Takes the shortest run that will do, in time that depends neither on the size of the pool nor on
+ * what is in use.  Of runs that are long enough only as far as they are aligned, an @align above the
+ * granule may leave some unseen where there are more than 128.
  *
  * Context: Any thread; does not block.
  * Return:
