@@ -485,7 +485,9 @@ static bool bypasses_now(const struct p2pdma_mapping *mapping, const struct part
 	/* Who cannot be judged may do anything. */
 	return peers_routes(mapping->peers, NULL, &routes) ||
 	       way_judge(part->provider, mapping->client, way->chunk, opened, routes, &way) ||
-	       way_bypasses(way);
+	       way_bypasses(way) ||
+	       /* What another mapping counts on stays, for all that the verdict allows. */
+	       (part->has_pieces && way_is_shared(way, part->bus, part->bus + part->length));
 }
 
 bool mapping_bypasses_iommu(const struct p2pdma_mapping *mapping)

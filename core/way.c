@@ -105,6 +105,15 @@ const struct piece *way_piece(const struct way *way, uint64_t bus)
 	return &way->pieces[piece_at(way, bus)];
 }
 
+bool way_is_shared(const struct way *way, uint64_t first, uint64_t end)
+{
+	for (size_t i = piece_at(way, first); i < way->piece_count && way->pieces[i].start < end;
+	     i++)
+		if (way->pieces[i].count > 1)
+			return true;
+	return false;
+}
+
 static bool grow(struct way *way)
 {
 	size_t room = way->piece_room ? 2 * way->piece_room : 8;

@@ -12,7 +12,7 @@
 /*
  * Whether the client could still reach the memory after its IOMMU entries are gone: untranslated,
  * by a switch's short cut, or by translations it keeps (ATS); when it was mapped, or as registers
- * are now.  Without any lock.
+ * are now; or another mapping of its keeps the entries.  Without any lock.
  */
 bool mapping_bypasses_iommu(const struct p2pdma_mapping *mapping);
 

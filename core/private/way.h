@@ -76,6 +76,8 @@ bool way_bypasses(const struct way *way);
 int way_map(struct way *way, struct backend *backend, uint64_t first, uint64_t end,
             enum p2pdma_op op);
 void way_unmap(struct way *way, struct backend *backend, uint64_t first, uint64_t end);
+/* Whether another mapping too counts on a piece of [@first, @end).  Under peers->lock. */
+bool way_is_shared(const struct way *way, uint64_t first, uint64_t end);
 /* The piece that holds @bus, which is mapped. */
 const struct piece *way_piece(const struct way *way, uint64_t bus);
 
