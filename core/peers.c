@@ -244,7 +244,8 @@ struct p2pdma_provider *peers_next_below(struct peers *peers, struct p2pdma_bdf 
 		const struct p2pdma_routes *routes;
 
 		mutex_lock(&peers->lock);
-		is_hit = !peers_routes(peers, NULL, &routes) &&
+		/* Who cannot be looked at may be. */
+		is_hit = peers_routes(peers, NULL, &routes) ||
 		         is_below(peers_now(routes, provider->bdf), bridge);
 		mutex_unlock(&peers->lock);
 	}

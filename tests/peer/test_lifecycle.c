@@ -390,6 +390,34 @@ static void who_cannot_be_switched_off_is_named(void **state)
 	}
 }
 
+static int fail_snapshot(void *private, struct p2pdma_error *err, struct snapshot **ret_snapshot)
+{
+	(void)private, (void)err, (void)ret_snapshot;
+	return -ENOMEM;
+}
+
+static void what_may_be_below_is_revoked(void **state)
+{
+	struct p2pdma_device *port;
+	struct machine_ops *ops;
+	struct scene scene;
+
+	(void)state;
+	open_scene(&scene, SWITCH("", PAIR("")));
+	map_it(&scene);
+	port = lab_device(&scene.lab, lab_text(lab_bdf(p2pdma_device_parent(scene.card))));
+	p2pdma_machine_rescan(scene.lab.machine);
+	ops = &scene.lab.machine->backend->ops;
+	inner = *ops;
+	ops->snapshot = fail_snapshot;
+	lab_change(port, 0x3e, 0, 0x40);
+	assert_int_equal(info_of(scene.provider).state, P2PDMA_PROVIDER_REVOKED);
+	assert_true(info_of(scene.provider).generation);
+	assert_int_equal(p2pdma_dmabuf_state(scene.dmabuf), P2PDMA_DMABUF_REVOKED);
+	*ops = inner;
+	close_scene(&scene);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -403,6 +431,7 @@ int main(void)
 		cmocka_unit_test(a_bar_that_was_moved_is_out_of_reach),
 		cmocka_unit_test(what_is_done_to_a_pf_and_its_vf_is_told_apart),
 		cmocka_unit_test(who_cannot_be_switched_off_is_named),
+		cmocka_unit_test(what_may_be_below_is_revoked),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
