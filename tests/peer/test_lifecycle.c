@@ -418,6 +418,37 @@ static void what_may_be_below_is_revoked(void **state)
 	close_scene(&scene);
 }
 
+/* ---- pieces ---- */
+
+static void pieces_come_from_where_they_are_aligned(void **state)
+{
+	static const struct {
+		uint64_t size, offset;
+	} chunks[] = { { 15 * PAGE, PAGE }, { 2 * PAGE, 0x20000 }, { 2 * PAGE, 0x40000 } };
+	struct p2pdma_provider *provider = NULL;
+	struct p2pmem_buf bufs[8];
+	struct p2pdma_device *other;
+	struct scene scene;
+	size_t count = 0;
+
+	(void)state;
+	open_scene(&scene, SWITCH("", PAIR("") ",{\"model\":\"mem\",\"size\":\"1M\","
+	                                       "\"name\":\"other\"}"));
+	other = open_device(&scene.lab, "other");
+	for (size_t i = 0; i < 3; i++) {
+		assert_int_equal(p2pdma_add_resource(other, 0, chunks[i].size, chunks[i].offset,
+		                                     NULL, NULL, &provider),
+		                 0);
+		p2pdma_provider_put(provider);
+	}
+	/* The longest chunk has no byte at such an address. */
+	assert_int_equal(p2pmem_alloc_sgl(provider, 4 * PAGE, 0x10000, 8, bufs, &count), 0);
+	assert_int_equal(count, 2);
+	assert_int_equal(p2pmem_free_sgl(bufs, count), 0);
+	assert_int_equal(p2pmem_alloc_sgl(provider, 5 * PAGE, 0x10000, 8, bufs, &count), -ENOMEM);
+	close_scene(&scene);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -432,6 +463,7 @@ int main(void)
 		cmocka_unit_test(what_is_done_to_a_pf_and_its_vf_is_told_apart),
 		cmocka_unit_test(who_cannot_be_switched_off_is_named),
 		cmocka_unit_test(what_may_be_below_is_revoked),
+		cmocka_unit_test(pieces_come_from_where_they_are_aligned),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
