@@ -304,8 +304,7 @@ int p2pdma_add_resource(struct p2pdma_device *device, int bar, uint64_t size, ui
 		.bar = bar,
 		.size = size,
 		.offset = offset,
-		.granule = opts && opts->granule ? opts->granule : DEFAULT_GRANULE,
-		.is_naked = opts && opts->is_naked,
+		.granule = DEFAULT_GRANULE,
 	};
 	struct p2pdma_provider *provider = NULL;
 	bool is_new = false;
@@ -313,6 +312,9 @@ int p2pdma_add_resource(struct p2pdma_device *device, int bar, uint64_t size, ui
 
 	if (opts && opts->size < sizeof(*opts))
 		return refuse(err, -EINVAL, &request, "opts->size is too small");
+	if (opts && opts->granule)
+		request.granule = opts->granule;
+	request.is_naked = opts && opts->is_naked;
 	if (!(p2pdma_machine_caps(device->machine) & P2PDMA_CAP_BAR_MAP))
 		return refuse(err, -EOPNOTSUPP, &request, "this machine is a picture only");
 	mutex_lock(&peers->lock);

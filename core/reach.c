@@ -334,12 +334,12 @@ int p2pmem_find_many(struct p2pdma_device *const *clients, size_t count, enum p2
 	size_t i;
 	int r;
 
-	if (opts)
-		search.opts = *opts;
 	if (!count || !is_op(op) || !is_one_machine(clients[0]->machine->backend, clients, count) ||
 	    (opts &&
 	     (opts->size < sizeof(*opts) || (unsigned int)opts->tie > P2PMEM_TIE_MOST_FREE)))
 		return report(err, -EINVAL, "find: no client, op, tie or size that is known");
+	if (opts)
+		search.opts = *opts;
 	r = collect(clients[0]->machine->backend->peers, &search);
 	if (r)
 		report(err, r, "find: %s", r == -ENODEV ? "a client is gone" : strerror(-r));

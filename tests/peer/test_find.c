@@ -263,6 +263,7 @@ static void mistakes_are_told(void **state)
 	struct scene scene = open_scene(), other = open_scene();
 	struct p2pdma_device *mixed[2] = { scene.clients[0], other.clients[0] };
 	struct p2pmem_find_opts opts = { .size = sizeof(opts) };
+	size_t *smallest = malloc(sizeof(*smallest)); /* a sanitizer sees who reads on */
 	struct p2pdma_provider *provider = NULL;
 	struct p2pdma_reach reach = { .size = sizeof(reach) };
 
@@ -278,6 +279,9 @@ static void mistakes_are_told(void **state)
 	opts.tie = 0;
 	opts.size--;
 	assert_int_equal(p2pmem_find_many(mixed, 1, 1, &opts, NULL, &provider), -EINVAL);
+	*smallest = sizeof(*smallest);
+	assert_int_equal(p2pmem_find_many(mixed, 1, 1, (void *)smallest, NULL, &provider), -EINVAL);
+	free(smallest);
 	assert_null(provider);
 	assert_int_equal(p2pdma_distance_many(mixed[0], mixed, 2, 1, &reach), -EINVAL);
 	assert_int_equal(p2pdma_distance_many(mixed[0], mixed, 0, 1, &reach), -EINVAL);

@@ -101,6 +101,7 @@ static void a_picture_has_no_providers(void **state)
 static void opts_have_a_size(void **state)
 {
 	struct p2pdma_resource_opts opts = { .size = sizeof(opts) - 1 };
+	size_t *smallest = malloc(sizeof(*smallest)); /* a sanitizer sees who reads on */
 	struct p2pdma_provider *provider = NULL;
 	struct lab lab;
 
@@ -109,7 +110,12 @@ static void opts_have_a_size(void **state)
 	assert_int_equal(p2pdma_add_resource(open_device(&lab, "card"), 0, 0, 0, &opts, NULL,
 	                                     &provider),
 	                 -EINVAL);
+	*smallest = sizeof(*smallest);
+	assert_int_equal(p2pdma_add_resource(lab_device(&lab, "card"), 0, 0, 0, (void *)smallest,
+	                                     NULL, &provider),
+	                 -EINVAL);
 	assert_null(provider);
+	free(smallest);
 	lab_close(&lab);
 }
 
