@@ -131,6 +131,7 @@ int p2pdma_device_open(struct p2pdma_device *device, struct p2pdma_error *err)
 	if (!opened)
 		return report(err, -ENOMEM, "%s", strerror(ENOMEM));
 	opened->bdf = device->function->bdf;
+	opened->since = peers_time(peers);
 	r = backend->ops.device_open(backend->private, opened->bdf, err);
 	if (r) {
 		free(opened);

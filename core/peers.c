@@ -278,17 +278,20 @@ static void function_is_gone(struct peers *peers, struct p2pdma_bdf bdf)
 static void take_event(struct peers *peers, const struct p2pdma_event *event)
 {
 	struct opened *opened;
+	bool is_gone;
 
 	mutex_lock(&peers->lock);
 	keep_event(peers, event);
 	opened = peers_find_open(peers, event->bdf);
-	if (opened && event->kind == P2PDMA_EVENT_REMOVED)
+	/* Told late: who was pulled before was plugged in again, and opened. */
+	is_gone = event->kind == P2PDMA_EVENT_REMOVED && (!opened || event->time >= opened->since);
+	if (is_gone && opened)
 		opened->is_gone = true;
-	if (event->kind == P2PDMA_EVENT_REMOVED)
+	if (is_gone)
 		peers_forgive(peers, event->bdf);
 	mutex_unlock(&peers->lock);
 	peers_stir(peers);
-	if (event->kind == P2PDMA_EVENT_REMOVED)
+	if (is_gone)
 		function_is_gone(peers, event->bdf);
 	else if (event->kind == P2PDMA_EVENT_LINK_DOWN)
 		link_is_down(peers, event->bdf);

@@ -28,6 +28,7 @@ struct opened {
 	struct opened *next;
 	struct p2pdma_bdf bdf;
 	uint64_t serial; /* of this opening: mappings of an earlier one ended with it */
+	uint64_t since;  /* machine time: what happened before is not its business */
 	bool is_gone;    /* unplugged since */
 	bool is_cut_off; /* its bus mastering was taken from it; until a function reset */
 };

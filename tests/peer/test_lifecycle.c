@@ -449,6 +449,40 @@ static void pieces_come_from_where_they_are_aligned(void **state)
 	close_scene(&scene);
 }
 
+/* ---- events ---- */
+
+static void a_removal_told_late_ends_nothing_new(void **state)
+{
+	struct p2pdma_provider *provider = NULL;
+	struct p2pmem_buf buf;
+	struct scene scene;
+	char json[256];
+	uint64_t value;
+
+	(void)state;
+	open_scene(&scene, SWITCH("", PAIR("")));
+	buf = alloc(scene.provider, PAGE);
+	p2pdma_device_close(scene.client);
+	snprintf(json, sizeof(json),
+	         "[{\"at_ns\":0,\"do\":\"remove\",\"device\":\"%s\"},"
+	         "{\"at_ns\":0,\"do\":\"add\",\"device\":\"%s\"}]",
+	         lab_text(lab_bdf(scene.client)), lab_text(lab_bdf(scene.client)));
+	assert_int_equal(p2pdma_sim_fault(scene.lab.sim, json, NULL), 0);
+	/* Time goes by, and nobody asks for events. */
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(p2pmem_read(buf, 0, sizeof(value), &value), 0);
+	scene.client = open_device(&scene.lab, "client");
+	provider = add_all(scene.client);
+	lab_run(&scene.lab, 1000);
+	assert_int_equal(info_of(provider).state, P2PDMA_PROVIDER_LIVE);
+	/* One that comes later does. */
+	pull(&scene.lab, scene.client, "remove");
+	assert_int_equal(info_of(provider).state, P2PDMA_PROVIDER_DEAD);
+	p2pdma_provider_put(provider);
+	assert_int_equal(p2pmem_free(buf), 0);
+	close_scene(&scene);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -464,6 +498,7 @@ int main(void)
 		cmocka_unit_test(who_cannot_be_switched_off_is_named),
 		cmocka_unit_test(what_may_be_below_is_revoked),
 		cmocka_unit_test(pieces_come_from_where_they_are_aligned),
+		cmocka_unit_test(a_removal_told_late_ends_nothing_new),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
