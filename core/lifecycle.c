@@ -248,7 +248,7 @@ int p2pdma_device_reset(struct p2pdma_device *device, struct p2pdma_error *err)
 	struct p2pdma_bdf bdf = device->function->bdf;
 	struct peers *peers = backend->peers;
 	struct hold hold;
-	bool is_open;
+	bool is_open, is_refused;
 	int r;
 
 	mutex_lock(&peers->lock);
@@ -263,7 +263,9 @@ int p2pdma_device_reset(struct p2pdma_device *device, struct p2pdma_error *err)
 	if (!r)
 		forgive(peers, bdf);
 	peers_let_go(peers, &hold);
-	resume_all(peers, bdf, r ? EFFECT_NONE : EFFECT_RESET);
+	/* Who does not answer afterwards was reset too. */
+	is_refused = r == -EPERM || r == -ENOTTY || r == -EOPNOTSUPP;
+	resume_all(peers, bdf, is_refused ? EFFECT_NONE : EFFECT_RESET);
 	return r;
 }
 

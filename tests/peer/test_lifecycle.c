@@ -483,6 +483,29 @@ static void a_removal_told_late_ends_nothing_new(void **state)
 	close_scene(&scene);
 }
 
+static int reset_and_fail(void *private, struct p2pdma_bdf bdf, struct p2pdma_error *err)
+{
+	int r = inner.reset(private, bdf, err);
+
+	return r ? r : -ENODEV;
+}
+
+static void a_reset_that_is_not_answered_is_one(void **state)
+{
+	struct machine_ops *ops;
+	struct scene scene;
+
+	(void)state;
+	open_scene(&scene, SWITCH("", PAIR("")));
+	ops = &scene.lab.machine->backend->ops;
+	inner = *ops;
+	ops->reset = reset_and_fail;
+	assert_int_equal(p2pdma_device_reset(scene.card, NULL), -ENODEV);
+	assert_int_equal(info_of(scene.provider).generation, 1);
+	*ops = inner;
+	close_scene(&scene);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -499,6 +522,7 @@ int main(void)
 		cmocka_unit_test(what_may_be_below_is_revoked),
 		cmocka_unit_test(pieces_come_from_where_they_are_aligned),
 		cmocka_unit_test(a_removal_told_late_ends_nothing_new),
+		cmocka_unit_test(a_reset_that_is_not_answered_is_one),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
