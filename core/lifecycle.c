@@ -167,8 +167,9 @@ void p2pdma_device_close(struct p2pdma_device *device)
 	bdf = device->function->bdf;
 	backend = device->machine->backend;
 	end_providers(backend->peers, bdf);
-	backend->ops.device_close(backend->private, bdf);
+	/* In one step: who opens it next is not to be taken for who is closed. */
 	mutex_lock(&backend->peers->lock);
+	backend->ops.device_close(backend->private, bdf);
 	for (at = &backend->peers->opened; *at && !is_same_bdf((*at)->bdf, bdf); at = &(*at)->next)
 		;
 	opened = *at;
