@@ -7,8 +7,8 @@
  * - Stores are posted.  They have arrived, and other devices may be told of them, once
  * p2pmem_flush() or a later read of the same buffer has returned 0, on the thread that stored.
  * - Loads are slow, 100 times those of ordinary memory: let devices do the copying.
- * - A function that is gone reads as all ones.  Where that is what was read, its Vendor ID is
- * looked at, which cannot be all ones, and the error is told.  Stores are lost silently until then.
+ * - A function that is gone reads as all ones.  Where that is what was read last, its Command and
+ *   Status registers are looked at, which cannot be all ones, and the error is told.  Stores are lost silently until then.
  */
 #ifndef P2PDMA_CPU_H
 #define P2PDMA_CPU_H

@@ -37,7 +37,8 @@ uint64_t p2pdma_machine_now(const struct p2pdma_machine *machine);
  * a device come or gone.  Every loop that waits for a device calls this.  UINT64_MAX: until nothing
  * is left to happen; a virtual clock then stands at what happened last.
  *
- * Context: Any thread; may block until @until.
+ * Context: Any thread; may block until @until, and longer where a provider was pulled or reset: its
+ * importers are told first (dmabuf.h).
  * Return:
  * * 1           - something has changed
  * * 0           - @until has come, or nothing more does
@@ -78,7 +79,7 @@ struct p2pdma_event {
  *
  * 65,536 are kept; what comes while as many wait is lost.
  *
- * Context: Any thread; does not block.
+ * Context: Any thread; may block as p2pdma_machine_progress(), where a provider was pulled or reset.
  * Return:
  * * 0           - told
  * * -EAGAIN     - none is left
