@@ -134,8 +134,8 @@ enum p2pdma_dmabuf_state p2pdma_dmabuf_state(struct p2pdma_dmabuf *dmabuf);
  * %P2PDMA_DRAIN_TIME for those that did not say that their writes have landed.  What an importer
  * still has by @deadline is cut: its IOMMU entries, and where its requests go past the IOMMU
  * (directly to the peer, untranslated, or by ATS), or another of its mappings keeps the entries, its
- * bus mastering; then its pending transactions
- * and the drain time are waited for, and it stays off until its function is reset.
+ * bus mastering; then its pending transactions and the drain time are waited for, and it stays off
+ * until its function is reset.
  *
  * Two may revoke at one time: both wait, and either one cuts at its own deadline.  The drain time
  * is waited for past @deadline too.
