@@ -10,6 +10,7 @@
 
 #include "mapping.h"
 #include "provider.h"
+#include "refusal.h"
 #include "report.h"
 #include "routes.h"
 #include "rule.h"
@@ -64,9 +65,10 @@ static int refuse(const struct asked *asked, int code, const struct p2pdma_provi
 {
 	char client[24], memory[24];
 
-	return report(asked->err, code, "%s (client) -> %s: %s",
-	              describe(asked->client->function->bdf, client),
-	              provider ? describe(provider->bdf, memory) : "host memory", why);
+	describe(asked->client->function->bdf, client);
+	return provider ? report(asked->err, code, "%s (client) -> %s: %s", client,
+	                         describe(provider->bdf, memory), why)
+	                : report(asked->err, code, "%s (client): %s", client, why);
 }
 
 /* ---- segments ---- */
@@ -106,25 +108,39 @@ static const char *verdict_word(uint8_t verdict)
 	                                           : "yes";
 }
 
-/* -EREMOTEIO unless the route is good for all ops asked. */
+/* In words, why the route is no good.  Under peers->lock. */
+static int explain(const struct asked *asked, const struct p2pdma_provider *provider,
+                   struct p2pdma_route route, enum p2pdma_answer answer)
+{
+	const struct p2pdma_device *to, *from;
+	const struct p2pdma_routes *routes;
+	char client[24], memory[24], why[REFUSAL_TEXT] = "";
+
+	if (!peers_routes(provider->peers, asked->client, &routes) &&
+	    (to = peers_now(routes, provider->bdf)) &&
+	    (from = peers_now(routes, asked->client->function->bdf)))
+		refusal_text(routes, to, from, asked->op, why);
+	return report(asked->err, -EREMOTEIO, "%s (client) -> %s: writes %s, reads %s%s%s%s%s",
+	              describe(asked->client->function->bdf, client),
+	              describe(provider->bdf, memory),
+	              route.stops & P2PDMA_OP_WRITE ? "stopped" : verdict_word(route.write),
+	              route.stops & P2PDMA_OP_READ ? "stopped" : verdict_word(route.read),
+	              why[0] ? " (" : "", why, why[0] ? ")" : "",
+	              answer == P2PDMA_ANSWER_UNKNOWN
+	                      ? "; P2PDMA_SG_UNKNOWN_IS_YES takes unknown for yes"
+	                      : "");
+}
+
+/* -EREMOTEIO unless the route is good for all ops asked.  Under peers->lock. */
 static int judge(const struct asked *asked, const struct p2pdma_provider *provider,
                  struct p2pdma_route route)
 {
 	enum p2pdma_answer answer = p2pdma_route_answer(route, asked->op);
-	char client[24], memory[24];
 
 	if (answer == P2PDMA_ANSWER_YES || !RULE(MAP_GATE) ||
 	    (answer == P2PDMA_ANSWER_UNKNOWN && asked->flags & P2PDMA_SG_UNKNOWN_IS_YES))
 		return 0;
-	return report(
-		asked->err, -EREMOTEIO,
-		"%s (client) -> %s: writes %s, reads %s%s; `p2pdma check %s %s -v` says why%s",
-		describe(asked->client->function->bdf, client), describe(provider->bdf, memory),
-		verdict_word(route.write), verdict_word(route.read),
-		route.stops & asked->op ? ", and a register on the way stops them" : "", memory,
-		client,
-		answer == P2PDMA_ANSWER_UNKNOWN ? ", P2PDMA_SG_UNKNOWN_IS_YES takes unknown for yes"
-						: "");
+	return explain(asked, provider, route, answer);
 }
 
 /* What is wrong with the client's being a client now; under peers->lock. */
@@ -305,7 +321,7 @@ static int map_host(const struct asked *asked, struct p2pdma_mapping *mapping,
 	r = backend->ops.dma_map(backend->private, mapping->client, &dma, &part->host);
 	if (r)
 		return refuse(asked, r == -ENOSPC ? -ENOMEM : r, NULL,
-		              r == -ENOSPC ? "no IOVA is left" : strerror(-r));
+		              r == -ENOSPC ? "no IOVA is left for host memory" : strerror(-r));
 	mapping->serial = opened->serial;
 	mapping->part_count++;
 	if (!mapping->holds_peers)

@@ -7,6 +7,7 @@
 
 #include "info.h"
 #include "provider.h"
+#include "refusal.h"
 #include "report.h"
 #include "routes.h"
 
@@ -197,10 +198,11 @@ static int judge(const struct p2pdma_routes *routes, const struct search *search
 	if (r)
 		return r;
 	candidate->free = info.free;
-	candidate->refused = candidate->reach.answer != P2PDMA_ANSWER_YES ? P2PMEM_REFUSED_BY_ROUTE
-	                     : info.state != P2PDMA_PROVIDER_LIVE         ? P2PMEM_REFUSED_STATE
-	                     : info.free < search->opts.free              ? P2PMEM_REFUSED_FREE
-	                                                                  : -1;
+	candidate->refused = info.state != P2PDMA_PROVIDER_LIVE ? P2PMEM_REFUSED_STATE
+	                     : candidate->reach.answer != P2PDMA_ANSWER_YES
+	                             ? P2PMEM_REFUSED_BY_ROUTE
+	                     : info.free < search->opts.free ? P2PMEM_REFUSED_FREE
+	                                                     : -1;
 	return 0;
 }
 
@@ -290,21 +292,45 @@ static void tell_refused(const struct search *search, size_t taken)
 	}
 }
 
+/* In words, why the best one is no good. */
 static int nobody(const struct search *search, struct p2pdma_error *err)
 {
-	const struct candidate *nearest = search->candidates;
-	static const char *const words[] = {
-		[P2PMEM_REFUSED_BY_ROUTE] = "is not within reach of all clients",
-		[P2PMEM_REFUSED_FREE] = "has too little memory free",
-		[P2PMEM_REFUSED_STATE] = "is revoked",
-	};
+	const struct candidate *best = search->candidates;
+	struct p2pdma_bdf provider, client;
+	char why[REFUSAL_TEXT] = "";
+	const struct p2pdma_routes *routes;
+	struct peers *peers;
 
 	if (!search->found)
 		return report(err, -ENODEV, "no provider is published; see p2pmem_publish()");
-	return report(err, -ENODEV, "none of %zu published providers: %04x:%02x:%02x.%x %s",
-	              search->found, (unsigned int)nearest->provider->bdf.domain,
-	              nearest->provider->bdf.bus, nearest->provider->bdf.devfn >> 3,
-	              nearest->provider->bdf.devfn & 7, words[nearest->refused]);
+	provider = best->provider->bdf;
+	if (best->refused != P2PMEM_REFUSED_BY_ROUTE)
+		return report(err, -ENODEV, "none of %zu published providers: %04x:%02x:%02x.%x %s",
+		              search->found, (unsigned int)provider.domain, provider.bus,
+		              provider.devfn >> 3, provider.devfn & 7,
+		              best->refused == P2PMEM_REFUSED_FREE ? "has too little memory free"
+		                                                   : "is revoked");
+	client = search->clients[best->reach.worst]->function->bdf;
+	peers = best->provider->peers;
+	mutex_lock(&peers->lock);
+	if (!peers_routes(peers, search->clients[0], &routes)) {
+		const struct p2pdma_device *to = peers_now(routes, provider);
+		const struct p2pdma_device *from = peers_now(routes, client);
+
+		if (to && from)
+			refusal_text(routes, to, from, search->op, why);
+	}
+	mutex_unlock(&peers->lock);
+	return report(
+		err, -ENODEV,
+		"none of %zu published providers: %04x:%02x:%02x.%x is %s for %04x:%02x:%02x.%x "
+		"(%s)",
+		search->found, (unsigned int)provider.domain, provider.bus, provider.devfn >> 3,
+		provider.devfn & 7,
+		best->reach.answer == P2PDMA_ANSWER_NO ? "out of reach"
+						       : "not known to be within reach",
+		(unsigned int)client.domain, client.bus, client.devfn >> 3, client.devfn & 7,
+		why[0] ? why : "see p2pdma_routes_explain()");
 }
 
 static int collect(struct peers *peers, struct search *search)
@@ -334,10 +360,12 @@ int p2pmem_find_many(struct p2pdma_device *const *clients, size_t count, enum p2
 	size_t i;
 	int r;
 
-	if (!count || !is_op(op) || !is_one_machine(clients[0]->machine->backend, clients, count) ||
-	    (opts &&
-	     (opts->size < sizeof(*opts) || (unsigned int)opts->tie > P2PMEM_TIE_MOST_FREE)))
-		return report(err, -EINVAL, "find: no client, op, tie or size that is known");
+	if (!count || !is_op(op))
+		return report(err, -EINVAL, "find: %s", count ? "no such op" : "no client");
+	if (!is_one_machine(clients[0]->machine->backend, clients, count))
+		return report(err, -EINVAL, "find: clients of two machines");
+	if (opts && (opts->size < sizeof(*opts) || (unsigned int)opts->tie > P2PMEM_TIE_MOST_FREE))
+		return report(err, -EINVAL, "find: opts->size is too small, or no such tie");
 	if (opts)
 		search.opts = *opts;
 	r = collect(clients[0]->machine->backend->peers, &search);

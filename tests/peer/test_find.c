@@ -184,6 +184,7 @@ static void every_client_has_to_reach_it(void **state)
 	/* Its memory decode is off: no way there, and it is revoked. */
 	lab_change(lab_device(&scene.lab, "near"), COMMAND, COMMAND_MEMORY, 0);
 	assert_null(find(&scene, P2PMEM_TIE_FIRST, 0, 0));
+	assert_int_equal(cause_of(&scene, 0), P2PMEM_REFUSED_STATE);
 	lab_change(lab_device(&scene.lab, "near"), COMMAND, 0, COMMAND_MEMORY);
 	assert_string_equal(find(&scene, P2PMEM_TIE_FIRST, 0, 0), "near");
 	close_scene(&scene);
