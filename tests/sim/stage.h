@@ -126,8 +126,9 @@ static inline void arrived(struct stage *stage, const char *provider)
 
 static inline struct p2pdma_bdf place(const struct stage *stage, const char *at)
 {
-	return strncmp(at, "root ", 5) ? bdf_of(stage, at)
-	                               : p2pdma_device_root_bus(named(stage, at + 5));
+	const char *space = strchr(at, ' ');
+
+	return space ? p2pdma_device_root_bus(named(stage, space + 1)) : bdf_of(stage, at);
 }
 
 /* It ended @at ("root p": at p's root complex), which logged @kind and, if @aer, has that bit set.
