@@ -14,6 +14,7 @@
 #include <p2pdma/progress.h>
 
 #define DEFAULT_GRANULE 4096u
+#define PAGE            4096u
 #define MSIX_CONTROL    0x02
 #define MSIX_TABLE      0x04
 #define MSIX_PENDING    0x08
@@ -155,6 +156,17 @@ static int check_range(struct request *request, const struct p2pdma_device *devi
 	return 0;
 }
 
+/* The IOMMU's pages: what is in one cannot be let through in part. */
+static uint64_t page_of(uint64_t offset)
+{
+	return offset & ~(uint64_t)(PAGE - 1);
+}
+
+static uint64_t page_end(uint64_t offset)
+{
+	return page_of(offset + PAGE - 1);
+}
+
 static int check_chunks(const struct p2pdma_provider *provider, const struct request *request,
                         struct p2pdma_error *err)
 {
@@ -163,10 +175,13 @@ static int check_chunks(const struct p2pdma_provider *provider, const struct req
 		              "granule and kind are those of the function's first range");
 	for (unsigned int i = 0; i < provider->chunk_count; i++)
 		if (provider->chunks[i].bar == request->bar &&
-		    overlaps(request->offset, request->size, provider->chunks[i].bar_offset,
-		             provider->chunks[i].size))
-			return refuse(err, -EINVAL, request,
-			              "it overlaps a range registered before");
+		    overlaps(page_of(request->offset),
+		             page_end(request->offset + request->size) - page_of(request->offset),
+		             provider->chunks[i].bar_offset, provider->chunks[i].size))
+			return refuse(
+				err, -EINVAL, request,
+				"it overlaps a range registered before, or shares a page of 4096 "
+				"bytes with it");
 	if (provider->chunk_count == MOST_CHUNKS)
 		return refuse(err, -ENOSPC, request, "the function has 8 ranges already");
 	return 0;
@@ -456,7 +471,9 @@ int provider_end(struct p2pdma_provider *provider, uint64_t deadline, struct p2p
 	return r;
 }
 
-static bool is_held(struct p2pdma_provider *provider, struct p2pdma_error *err)
+/* What is out goes behind what @cut says. */
+static bool is_held(struct p2pdma_provider *provider, const struct p2pdma_error *cut,
+                    struct p2pdma_error *err)
 {
 	unsigned long long taken, cached;
 	unsigned int mappings;
@@ -469,20 +486,24 @@ static bool is_held(struct p2pdma_provider *provider, struct p2pdma_error *err)
 	if (!taken && !mappings)
 		return false;
 	report(err, -ETIMEDOUT,
-	       "%04x:%02x:%02x.%x: %llu buffers (%llu bytes of them in caches) and %u mappings "
-	       "are still out",
-	       (unsigned int)provider->bdf.domain, provider->bdf.bus, provider->bdf.devfn >> 3,
-	       provider->bdf.devfn & 7, taken, cached, mappings);
+	       "%s%s%04x:%02x:%02x.%x: still out: %llu buffer%s (%llu bytes of them in caches), "
+	       "%u mapped entr%s",
+	       cut->text, cut->text[0] ? "; " : "", (unsigned int)provider->bdf.domain,
+	       provider->bdf.bus, provider->bdf.devfn >> 3, provider->bdf.devfn & 7, taken,
+	       taken == 1 ? "" : "s", cached, mappings, mappings == 1 ? "y" : "ies");
 	return true;
 }
 
 int p2pdma_provider_remove(struct p2pdma_provider *provider, uint64_t deadline,
                            struct p2pdma_error *err)
 {
-	int r = provider_end(provider, deadline, err), failures = 0;
+	struct p2pdma_error cut = { "" };
+	int r = provider_end(provider, deadline, &cut), failures = 0;
 	uint64_t now;
 
-	while (is_held(provider, err)) {
+	if (r)
+		report(err, r, "%s", cut.text);
+	while (is_held(provider, &cut, err)) {
 		/* A machine that was closed, or has no clock, goes on no more. */
 		now = provider->peers->backend ? peers_time(provider->peers) : deadline;
 		if (now >= deadline || failures > MOST_FAILURES)

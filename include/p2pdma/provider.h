@@ -53,7 +53,8 @@ struct p2pdma_resource_opts {
  * Return:
  * * 0           - registered
  * * -EINVAL     - no such BAR, I/O, without a size or address, out of its range or not a multiple;
- *	overlaps a chunk, or the MSI-X table or pending bits; granule or kind differ from the
+ *	overlaps a chunk or shares a page of 4096 bytes with one; the MSI-X table or pending bits
+ *	are in it; opts->size is too small; granule or kind differ from the
  *	first's
  * * -EPERM      - the function is not open
  * * -ENODEV     - the function is gone
@@ -114,7 +115,7 @@ enum p2pdma_provider_state {
  * @largest: bytes of the longest free run
  * @cached: bytes that caches hold
  * @buffers: allocated, those in caches too
- * @mappings: that hold it (map.h)
+ * @mappings: entries of lists that are mapped (map.h)
  * @generation: resets since it was registered; when it has changed, contents are undefined
  */
 struct p2pdma_provider_info {
@@ -161,13 +162,14 @@ int p2pmem_publish(struct p2pdma_provider *provider, bool is_published);
  * p2pdma_provider_remove() - end a provider: make it dead, drain it, free its memory
  * @provider: a provider; the caller's reference stays his
  * @deadline: machine time until which to wait
- * @err: on -ETIMEDOUT what is out; may be NULL
+ * @err: on -ETIMEDOUT what is out, and who was cut off; may be NULL
  *
  * From the first moment on nothing new is allocated, found, mapped or exported: -ENODEV.  Exports
  * are revoked for good, maps of it for the CPU replaced.  Then waits for buffers and mappings to be
- * given back; caches have to be flushed by their owners.  Call it again to go on waiting.
+ * given back; caches have to be flushed by their owners.  Call it again to go on waiting; only the
+ * first call tells who was cut off.
  *
- * Context: Any thread; blocks until @deadline at most.  Not from a callback of dmabuf.h.
+ * Context: Any thread; blocks until @deadline, and %P2PDMA_DRAIN_TIME behind it (dmabuf.h).  Not from a callback of dmabuf.h.
  * Return: 0; -ETIMEDOUT: something is out (or an importer had to be cut off): it stays dead, and
  * what is out can still be given back.
  */

@@ -194,7 +194,7 @@ static void removal_waits_and_says_what_is_out(void **state)
 	assert_int_equal(p2pdma_provider_remove(provider, p2pdma_machine_now(lab.machine) + 5000000,
 	                                        &err),
 	                 -ETIMEDOUT);
-	assert_non_null(strstr(err.text, "1 buffers"));
+	assert_non_null(strstr(err.text, "still out: 1 buffer ("));
 	assert_int_equal(info_of(provider).state, P2PDMA_PROVIDER_DEAD);
 	assert_int_equal(p2pmem_publish(provider, true), -ENODEV);
 	assert_int_equal(p2pmem_alloc(provider, PAGE, 0, &other), -ENODEV);
