@@ -160,6 +160,14 @@ static int check_client(const struct asked *asked, struct peers *peers,
 	return 0;
 }
 
+/* Whether the client's address width, where its driver told it, is enough. */
+static bool can_name(const struct asked *asked, uint64_t address, uint64_t length)
+{
+	int bits = asked->client->function->dma_mask_bits;
+
+	return bits <= 0 || bits >= 64 || (address + length - 1) >> bits == 0;
+}
+
 /* ---- one entry ---- */
 
 /* What was asked of one entry that is a provider's. */
@@ -284,6 +292,9 @@ static int map_pieces(const struct asked *asked, struct p2pdma_mapping *mapping,
 		const struct piece *piece = way_piece(part->way, at);
 
 		stop = piece->start + piece->length < end ? piece->start + piece->length : end;
+		if (!can_name(asked, piece->iova + (at - piece->start), stop - at))
+			return refuse(asked, -EOVERFLOW, peer->provider,
+			              "its IOVA lies above what the client can address");
 		r = add_segment(mapping, piece->iova + (at - piece->start), stop - at);
 	}
 	return r;
@@ -324,6 +335,9 @@ static int map_host(const struct asked *asked, struct p2pdma_mapping *mapping,
 		              r == -ENOSPC ? "no IOVA is left for host memory" : strerror(-r));
 	mapping->serial = opened->serial;
 	mapping->part_count++;
+	if (!can_name(asked, part->host.addr, part->length))
+		return refuse(asked, -EOVERFLOW, NULL,
+		              "host memory lies above what it can address");
 	if (!mapping->holds_peers)
 		peers_get(mapping->peers);
 	mapping->holds_peers = true;
@@ -464,6 +478,8 @@ int p2pdma_map_sg(struct p2pdma_device *client, const struct p2pdma_sg *sgl, siz
 
 	if (r)
 		return r;
+	if (!(client->machine->backend->caps & P2PDMA_CAP_DMA))
+		return refuse(&asked, -EOPNOTSUPP, NULL, "this machine is a picture only");
 	mapping = mapping_new(&asked, count);
 	if (!mapping)
 		return refuse(&asked, -ENOMEM, NULL, strerror(ENOMEM));

@@ -24,7 +24,8 @@ static bool can_name(const struct p2pdma_routes *routes, const struct p2pdma_dev
 {
 	unsigned int bits = routes->facts[client->index].address_bits;
 
-	return bits >= 64 || (chunk->bus.addr + chunk->size - 1) >> bits == 0;
+	return bits >= 64 || ((chunk->bus.addr + chunk->size - 1) >> bits == 0 &&
+	                      (chunk->phys.addr + chunk->size - 1) >> bits == 0);
 }
 
 int way_judge(struct p2pdma_provider *provider, struct p2pdma_bdf client, const struct chunk *chunk,

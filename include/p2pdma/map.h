@@ -83,13 +83,14 @@ struct p2pdma_mapping;
  * Context: Any thread; may block.
  * Return:
  * * 0           - mapped
- * * -EINVAL     - no entry, a bad length, alignment, op or flag, or not in a provider's memory
+ * * -EINVAL     - no entry, a bad length, alignment, op or flag, not in a provider's memory, or
+ *	functions of two machines
  * * -EREMOTEIO  - the answer is not yes: @err says for whom and why; or the bus address is none
  *	that an IOVA can have, and the way does not lead through the root complex
  * * -ENODEV     - a provider is revoked or dead, or the client is gone
  * * -EPERM      - the client is not open, or cut off by a revocation until it is reset
  * * -EOVERFLOW  - lengths that add up to too much, or an address beyond what the client can name
- * * -EBUSY      - the client has part of a provider's page mapped for less than @op
+ * * -EBUSY      - the client has a page of it mapped for an op that was forced, and not for @op
  * * -ENOMEM     - out of memory, or no IOVA is left
  * * -EOPNOTSUPP - this machine cannot
  */

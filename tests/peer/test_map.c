@@ -489,7 +489,7 @@ static void a_mapping_holds_its_provider(void **state)
 	mapping = map_buf(scene.client, scene.buf, P2PDMA_OP_BOTH, &address);
 	assert_int_equal(p2pmem_free(scene.buf), 0);
 	assert_int_equal(p2pdma_provider_remove(scene.provider, 0, &err), -ETIMEDOUT);
-	assert_non_null(strstr(err.text, "1 mappings"));
+	assert_non_null(strstr(err.text, "1 mapped entry"));
 	p2pdma_provider_put(scene.provider);
 	lab_close(&scene.lab);
 	p2pdma_unmap_sg(mapping);
