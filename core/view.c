@@ -180,10 +180,13 @@ bool p2pdma_sigbus(struct p2pdma_machine *machine, const void *address)
 	struct view *view;
 
 	for (view = atomic_load(&backend->peers->views); view; view = view->next) {
-		void *memory = atomic_load(&view->memory);
 		size_t length = atomic_load(&view->length);
+		void *memory = atomic_load(&view->memory);
 
-		if (!memory || (uintptr_t)address - (uintptr_t)memory >= length)
+		/* Another thread may just be using the view for something else. */
+		if (!memory || atomic_load(&view->length) != length ||
+		    atomic_load(&view->memory) != memory ||
+		    (uintptr_t)address - (uintptr_t)memory >= length)
 			continue;
 		return !backend->ops.bar_view(backend->private, (struct p2pdma_bdf){ 0 }, 0, 0,
 		                              length, VIEW_BLANK, &memory);
