@@ -14,8 +14,10 @@
  *   revokes, restores or releases; so unmap, map (-ENODEV while revoking), detach, let the machine
  *   progress, wait for their device.
  * - Triggers: p2pdma_device_reset() and an FLR, memory decode off, D3hot and a BAR that is moved, by
- *   registers written through this library, revoke, and restore when the memory is back; removal, surprise removal
- *   and p2pdma_device_close() revoke for good (Linux: vfio_pci_dma_buf_move() and _cleanup()).
+ *   registers written through this library, revoke, and restore when the memory is back; removal,
+ *   surprise removal and p2pdma_device_close() revoke for good (Linux: vfio_pci_dma_buf_move() and
+ *   _cleanup()).  A bridge above that is switched off or moved refuses new maps; exports stay as they
+ *   are.
  */
 #ifndef P2PDMA_DMABUF_H
 #define P2PDMA_DMABUF_H

@@ -125,7 +125,7 @@ struct p2pmem_find_opts {
  * Return:
  * * 0       - found
  * * -ENODEV - none serves all of them, or a client is gone; @err says which came nearest
- * * -EINVAL - no client, unknown op, several machines, or opts->size is too small
+ * * -EINVAL - no client, unknown op or tie, several machines, or opts->size is too small
  * * -ENOMEM - out of memory
  */
 int p2pmem_find_many(struct p2pdma_device *const *clients, size_t count, enum p2pdma_op op,

@@ -35,7 +35,7 @@ struct p2pdma_importer {
 /**
  * p2pdma_dmabuf_attach() - bring a client
  * @dmabuf: an export
- * @client: an open function of the same machine
+ * @client: an open function of the same machine; the picture it is of has to stay open until detach
  * @importer: what it can do; must outlive the attachment
  * @arg: given to its callbacks
  * @err: filled in on failure; may be NULL
@@ -48,7 +48,7 @@ struct p2pdma_importer {
  * * -EPERM      - the client is not open: it may be a kernel driver's, and could not be switched
  * off
  * * -EOPNOTSUPP - the importer cannot reach peers, or cannot be told to let go
- * * -ENODEV     - the export is revoked or dead
+ * * -ENODEV     - the export is revoked or dead, or the client gone
  * * -ENOMEM     - out of memory
  */
 int p2pdma_dmabuf_attach(struct p2pdma_dmabuf *dmabuf, struct p2pdma_device *client,

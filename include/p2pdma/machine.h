@@ -104,6 +104,9 @@ int p2pdma_machine_open(const char *spec, struct p2pdma_error *err,
  * p2pdma_machine_close() - release a machine and everything got from it
  * @machine: machine, or NULL
  *
+ * With its last picture its providers are dead; references, buffers, mappings and attachments are
+ * still to be given back.
+ *
  * Context: No other thread may use @machine or its devices during or after the call.
  * Return: NULL, so that a pointer can be cleared in one line.
  */

@@ -5,7 +5,8 @@
  * Concepts:
  * - A buffer is a value: copy it, compare it, keep it where you like.  It is nobody's pointer: the
  *   CPU reaches it by cpu.h, devices by map.h.
- * - The bookkeeping is in ordinary memory.  Contents are whatever was there before.
+ * - The bookkeeping is in ordinary memory.  Contents are whatever was there before: p2pmem_set()
+ *   (cpu.h) clears.
  * - Any thread may allocate and free.  A thread or queue that does so all the time holds a cache,
  * an object of its own: it takes no lock and no atomic operation as long as it has buffers.
  * - Give a buffer back only when no device can touch it any more: unmapped, its last writes landed.
@@ -56,7 +57,8 @@ int p2pmem_alloc(struct p2pdma_provider *provider, uint64_t size, uint64_t align
  * p2pmem_free() - give a buffer back
  * @buf: what p2pmem_alloc() or p2pmem_alloc_sgl() gave
  *
- * Context: Any thread; does not block.  Works on a dead provider too.
+ * Context: Any thread; does not block.  Works on a dead provider too: one without references ends with
+ * its last buffer, and then nobody is left to refuse a second free.
  * Return: 0; -EINVAL, and nothing has changed: it is no buffer of this provider, has another size,
  * or was given back already.
  */
