@@ -366,6 +366,15 @@ static bool resets_below(const struct p2pdma_device *device, size_t offset, size
 	       byte & EXP_LINK_DISABLE;
 }
 
+/* The event that may still come tells of this. */
+static void note_below(struct peers *peers, struct p2pdma_bdf bridge)
+{
+	struct p2pdma_provider *provider = NULL;
+
+	while ((provider = peers_next_below(peers, bridge, provider)))
+		provider->told_until = peers_time(peers) + 1;
+}
+
 static void suspend_below(struct peers *peers, struct p2pdma_bdf bridge)
 {
 	struct p2pdma_provider *provider = NULL;
@@ -407,6 +416,8 @@ int p2pdma_device_config_write(struct p2pdma_device *device, size_t offset, size
 		suspend_below(peers, bdf);
 	r = write_register(peers, bdf, offset, length, value);
 	peers_stir(peers);
+	if (!r && resets)
+		note_below(peers, bdf);
 	if (!r && effect == EFFECT_RESET)
 		forgive(peers, bdf);
 	p2pdma_provider_put(provider);

@@ -252,13 +252,18 @@ struct p2pdma_provider *peers_next_below(struct peers *peers, struct p2pdma_bdf 
 	return provider;
 }
 
-/* A link that goes down resets all that is below (PCIe Base 6.6.1). */
-static void link_is_down(struct peers *peers, struct p2pdma_bdf port)
+/*
+ * A link that goes down resets all that is below (PCIe Base 6.6.1).  Of one that we switched off
+ * ourselves they have heard already, and may be back since.
+ */
+static void link_is_down(struct peers *peers, struct p2pdma_bdf port, uint64_t time)
 {
 	struct p2pdma_provider *provider = NULL;
 	struct hold hold;
 
 	while ((provider = peers_next_below(peers, port, provider))) {
+		if (time < provider->told_until)
+			continue;
 		peers_hold(peers, &hold, &provider->bdf);
 		provider_suspend(provider, NULL);
 		atomic_fetch_add(&provider->generation, 1);
@@ -294,7 +299,7 @@ static void take_event(struct peers *peers, const struct p2pdma_event *event)
 	if (is_gone)
 		function_is_gone(peers, event->bdf);
 	else if (event->kind == P2PDMA_EVENT_LINK_DOWN)
-		link_is_down(peers, event->bdf);
+		link_is_down(peers, event->bdf, event->time);
 }
 
 int peers_pump(struct peers *peers)

@@ -57,7 +57,8 @@ struct p2pdma_provider {
 	unsigned int mappings; /* that hold it */
 	atomic_int state;      /* enum p2pdma_provider_state */
 	atomic_bool is_published;
-	atomic_uint generation; /* counts resets: what was written before may be lost */
+	_Atomic uint64_t told_until; /* machine time: resets from above before it were ours */
+	atomic_uint generation;      /* counts resets: what was written before may be lost */
 	atomic_uint chunk_count;
 	struct chunk chunks[MOST_CHUNKS];
 	struct p2pmem_cache *caches;

@@ -13,8 +13,9 @@
  *   _config_write(), p2pdma_machine_progress() or _event().  They may call everything but what
  *   revokes, restores or releases; so unmap, map (-ENODEV while revoking), detach, let the machine
  *   progress, wait for their device.
- * - Triggers: p2pdma_device_reset() and an FLR, memory decode off, D3hot and a BAR that is moved, by
- *   registers written through this library, revoke, and restore when the memory is back; removal,
+ * - Triggers: p2pdma_device_reset(); an FLR, memory decode off, D3hot, a BAR that is moved, a bus reset
+ *   or link disable above, by registers written through this library; and a link that goes down revoke,
+ *   and restore when the memory is back; removal,
  *   surprise removal and p2pdma_device_close() revoke for good (Linux: vfio_pci_dma_buf_move() and
  *   _cleanup()).  A bridge above that is switched off or moved refuses new maps; exports stay as they
  *   are.

@@ -175,6 +175,29 @@ static void without_decode_there_is_nothing(void **state)
 	close_scene(&scene);
 }
 
+/* Whoever switched a link off himself need not hear of it, least of all when it is on again. */
+static void a_late_event_revokes_nothing(void **state)
+{
+	struct scene scene = open_scene(MACHINE, "card");
+	struct p2pdma_device *port = p2pdma_device_parent(scene.card);
+	const uint32_t low = lab_get(scene.card, 0x10, 4), high = lab_get(scene.card, 0x14, 4);
+	size_t control = lab_cap(port, CAP_EXP) + 0x10;
+	struct p2pdma_event event;
+
+	(void)state;
+	lab_change(port, control, 0, 0x10);
+	lab_change(port, control, 0x10, 0);
+	lab_set(scene.card, 0x10, 4, low);
+	lab_set(scene.card, 0x14, 4, high);
+	lab_change(scene.card, COMMAND, 0, COMMAND_MEMORY);
+	assert_int_equal(info_of(scene.provider).state, P2PDMA_PROVIDER_LIVE);
+	assert_int_equal(p2pdma_machine_event(scene.lab.machine, &event), 0);
+	assert_int_equal(event.kind, P2PDMA_EVENT_LINK_DOWN);
+	assert_int_equal(info_of(scene.provider).state, P2PDMA_PROVIDER_LIVE);
+	assert_int_equal(info_of(scene.provider).generation, 1);
+	close_scene(&scene);
+}
+
 /* ---- maps ---- */
 
 static void a_map_is_the_memory(void **state)
@@ -313,6 +336,7 @@ int main(void)
 		cmocka_unit_test(copies_use_the_widest_stores),
 		cmocka_unit_test(what_is_gone_is_told),
 		cmocka_unit_test(without_decode_there_is_nothing),
+		cmocka_unit_test(a_late_event_revokes_nothing),
 		cmocka_unit_test(a_map_is_the_memory),
 		cmocka_unit_test(a_revoked_map_reads_as_ones),
 		cmocka_unit_test(a_map_ends_with_its_machine),

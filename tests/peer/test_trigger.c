@@ -286,8 +286,7 @@ static const struct trigger triggers[] = {
 	{ "decode", "decode_iommu", decode_off, decode_on, false, true, 0 },
 	{ "d3hot", "d3hot_iommu", sleep_it, wake, false, true, 1 },
 	{ "bus_reset", "bus_reset_iommu", bus_reset, bus_reset_over, false, true, 1 },
-	/* Counted by the write, and again by the event that tells of the same (core/peers.c). */
-	{ "link_disable", "link_disable_iommu", link_off, link_on, false, true, 2 },
+	{ "link_disable", "link_disable_iommu", link_off, link_on, false, true, 1 },
 	{ "link_down", "link_down_iommu", link_breaks, link_mended, false, true, 1 },
 	{ "retrain", "retrain_iommu", retrain, bring_back, false, true, 1 },
 	{ "bar_moved", "bar_moved_iommu", move_away, move_back, false, true, 0 },
