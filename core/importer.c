@@ -19,9 +19,6 @@
 
 #define MOST_PINS 65535
 
-#define BDF_FORMAT     "%04x:%02x:%02x.%x"
-#define BDF_ARGS(bdf_) (bdf_).domain, (bdf_).bus, (bdf_).devfn >> 3, (bdf_).devfn & 7
-
 /* The caller has a reference to the export. */
 static void attachment_put(struct p2pdma_attachment *a)
 {

@@ -49,26 +49,15 @@ struct asked {
 
 static const char revoked[] = "its memory is revoked, or gone";
 
-static const char *describe(struct p2pdma_bdf bdf, char text[24])
-{
-	struct p2pdma_error buffer;
-
-	report(&buffer, 0, "%04x:%02x:%02x.%x", (unsigned int)bdf.domain, bdf.bus, bdf.devfn >> 3,
-	       bdf.devfn & 7);
-	memcpy(text, buffer.text, 23);
-	text[23] = 0;
-	return text;
-}
-
 static int refuse(const struct asked *asked, int code, const struct p2pdma_provider *provider,
                   const char *why)
 {
-	char client[24], memory[24];
+	struct p2pdma_bdf client = asked->client->function->bdf;
 
-	describe(asked->client->function->bdf, client);
-	return provider ? report(asked->err, code, "%s (client) -> %s: %s", client,
-	                         describe(provider->bdf, memory), why)
-	                : report(asked->err, code, "%s (client): %s", client, why);
+	return provider ? report(asked->err, code, BDF_FORMAT " (client) -> " BDF_FORMAT ": %s",
+	                         BDF_ARGS(client), BDF_ARGS(provider->bdf), why)
+	                : report(asked->err, code, BDF_FORMAT " (client): %s", BDF_ARGS(client),
+	                         why);
 }
 
 /* ---- segments ---- */
@@ -114,15 +103,15 @@ static int explain(const struct asked *asked, const struct p2pdma_provider *prov
 {
 	const struct p2pdma_device *to, *from;
 	const struct p2pdma_routes *routes;
-	char client[24], memory[24], why[REFUSAL_TEXT] = "";
+	char why[REFUSAL_TEXT] = "";
 
 	if (!peers_routes(provider->peers, asked->client, &routes) &&
 	    (to = peers_now(routes, provider->bdf)) &&
 	    (from = peers_now(routes, asked->client->function->bdf)))
 		refusal_text(routes, to, from, asked->op, why);
-	return report(asked->err, -EREMOTEIO, "%s (client) -> %s: writes %s, reads %s%s%s%s%s",
-	              describe(asked->client->function->bdf, client),
-	              describe(provider->bdf, memory),
+	return report(asked->err, -EREMOTEIO,
+	              BDF_FORMAT " (client) -> " BDF_FORMAT ": writes %s, reads %s%s%s%s%s",
+	              BDF_ARGS(asked->client->function->bdf), BDF_ARGS(provider->bdf),
 	              route.stops & P2PDMA_OP_WRITE ? "stopped" : verdict_word(route.write),
 	              route.stops & P2PDMA_OP_READ ? "stopped" : verdict_word(route.read),
 	              why[0] ? " (" : "", why, why[0] ? ")" : "",

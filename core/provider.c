@@ -98,8 +98,7 @@ static int refuse(struct p2pdma_error *err, int code, const struct request *requ
 {
 	struct p2pdma_bdf bdf = request->device->function->bdf;
 
-	return report(err, code, "%04x:%02x:%02x.%x BAR%d: %s", (unsigned int)bdf.domain, bdf.bus,
-	              bdf.devfn >> 3, bdf.devfn & 7, request->bar, why);
+	return report(err, code, BDF_FORMAT " BAR%d: %s", BDF_ARGS(bdf), request->bar, why);
 }
 
 static bool overlaps(uint64_t a, uint64_t a_size, uint64_t b, uint64_t b_size)
@@ -486,10 +485,9 @@ static bool is_held(struct p2pdma_provider *provider, const struct p2pdma_error 
 	if (!taken && !mappings)
 		return false;
 	report(err, -ETIMEDOUT,
-	       "%s%s%04x:%02x:%02x.%x: still out: %llu buffer%s (%llu bytes of them in caches), "
+	       "%s%s" BDF_FORMAT ": still out: %llu buffer%s (%llu bytes of them in caches), "
 	       "%u mapped entr%s",
-	       cut->text, cut->text[0] ? "; " : "", (unsigned int)provider->bdf.domain,
-	       provider->bdf.bus, provider->bdf.devfn >> 3, provider->bdf.devfn & 7, taken,
+	       cut->text, cut->text[0] ? "; " : "", BDF_ARGS(provider->bdf), taken,
 	       taken == 1 ? "" : "s", cached, mappings, mappings == 1 ? "y" : "ies");
 	return true;
 }

@@ -305,9 +305,8 @@ static int nobody(const struct search *search, struct p2pdma_error *err)
 		return report(err, -ENODEV, "no provider is published; see p2pmem_publish()");
 	provider = best->provider->bdf;
 	if (best->refused != P2PMEM_REFUSED_BY_ROUTE)
-		return report(err, -ENODEV, "none of %zu published providers: %04x:%02x:%02x.%x %s",
-		              search->found, (unsigned int)provider.domain, provider.bus,
-		              provider.devfn >> 3, provider.devfn & 7,
+		return report(err, -ENODEV, "none of %zu published providers: " BDF_FORMAT " %s",
+		              search->found, BDF_ARGS(provider),
 		              best->refused == P2PMEM_REFUSED_FREE ? "has too little memory free"
 		                                                   : "is revoked");
 	client = search->clients[best->reach.worst]->function->bdf;
@@ -321,16 +320,13 @@ static int nobody(const struct search *search, struct p2pdma_error *err)
 			refusal_text(routes, to, from, search->op, why);
 	}
 	mutex_unlock(&peers->lock);
-	return report(
-		err, -ENODEV,
-		"none of %zu published providers: %04x:%02x:%02x.%x is %s for %04x:%02x:%02x.%x "
-		"(%s)",
-		search->found, (unsigned int)provider.domain, provider.bus, provider.devfn >> 3,
-		provider.devfn & 7,
-		best->reach.answer == P2PDMA_ANSWER_NO ? "out of reach"
-						       : "not known to be within reach",
-		(unsigned int)client.domain, client.bus, client.devfn >> 3, client.devfn & 7,
-		why[0] ? why : "see p2pdma_routes_explain()");
+	return report(err, -ENODEV,
+	              "none of %zu published providers: " BDF_FORMAT " is %s for " BDF_FORMAT
+	              " (%s)",
+	              search->found, BDF_ARGS(provider),
+	              best->reach.answer == P2PDMA_ANSWER_NO ? "out of reach"
+	                                                     : "not known to be within reach",
+	              BDF_ARGS(client), why[0] ? why : "see p2pdma_routes_explain()");
 }
 
 static int collect(struct peers *peers, struct search *search)

@@ -56,9 +56,8 @@ static void add(char text[REFUSAL_TEXT], const char *word, const struct p2pdma_d
 	struct p2pdma_bdf bdf = device ? device->function->bdf : (struct p2pdma_bdf){ 0 };
 	int size;
 
-	size = device ? snprintf(one, sizeof(one), "%s%s at %04x:%02x:%02x.%x", length ? ", " : "",
-	                         word, (unsigned int)bdf.domain, bdf.bus, bdf.devfn >> 3,
-	                         bdf.devfn & 7)
+	size = device ? snprintf(one, sizeof(one), "%s%s at " BDF_FORMAT, length ? ", " : "", word,
+	                         BDF_ARGS(bdf))
 	              : snprintf(one, sizeof(one), "%s%s", length ? ", " : "", word);
 	if (size > 0 && (size_t)size < REFUSAL_TEXT - length)
 		memcpy(text + length, one, (size_t)size + 1);

@@ -25,6 +25,10 @@ struct peers;
 
 #define NO_INDEX UINT32_MAX
 
+/* An address in an error text. */
+#define BDF_FORMAT    "%04x:%02x:%02x.%x"
+#define BDF_ARGS(bdf) (unsigned int)(bdf).domain, (bdf).bus, (bdf).devfn >> 3, (bdf).devfn & 7
+
 struct p2pdma_device {
 	const struct p2pdma_machine *machine;
 	const struct snapshot_function *function;
