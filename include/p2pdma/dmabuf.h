@@ -140,8 +140,8 @@ enum p2pdma_dmabuf_state p2pdma_dmabuf_state(struct p2pdma_dmabuf *dmabuf);
  * bus mastering; then its pending transactions and the drain time are waited for, and it stays off
  * until its function is reset.
  *
- * Two may revoke at one time: both wait, and either one cuts at its own deadline.  The drain time
- * is waited for past @deadline too.
+ * Two may revoke at one time: both wait, and either one cuts at its own deadline.
+ * The drain time is waited for past @deadline too.
  *
  * Context: Any thread; blocks.  Not from a callback.
  * Return:

@@ -15,8 +15,8 @@ extern "C" {
  * struct p2pdma_importer - what an importer can do, and is told
  * @size: sizeof(struct p2pdma_importer); the struct grows at its end
  * @allows_peer: its client can reach memory that is a peer's BAR (Linux: allow_peer2peer)
- * @is_pinned: a mapping that was taken back is gone for good, and so is the attachment's use: it
- *	hears and maps nothing more.  Without one it may map once the export is live.  Else it is dynamic.
+ * @is_pinned: a mapping that was taken back is gone for good: the attachment hears and maps nothing
+ *	more.  Who had none may map once the export is live.  Else it is dynamic and maps again.
  * @invalidate: let go: stop the client, see its writes landed, unmap.  It may do so before it
  *	returns, or later on any thread.  NULL: it cannot; such an importer is refused.
  * @restored: the memory is there again, a dynamic importer may map; may be NULL.  Both may run at
@@ -74,8 +74,7 @@ struct p2pdma_attachment *p2pdma_dmabuf_detach(struct p2pdma_attachment *attachm
  * @flags: mask of enum p2pdma_sg_flags
  * @err: filled in on failure; may be NULL
  * @ret_count: how many segments
- * @ret_segments: what to tell the client, the attachment's: good to read until the next map or
- * detach
+ * @ret_segments: what to tell the client; the attachment's, until the next map or detach
  *
  * Context: Any thread; may block.
  * Return: as p2pdma_map_sg(), and
