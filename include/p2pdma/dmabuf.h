@@ -141,7 +141,8 @@ enum p2pdma_dmabuf_state p2pdma_dmabuf_state(struct p2pdma_dmabuf *dmabuf);
  * until its function is reset.
  *
  * Two may revoke at one time: both wait, and either one cuts at its own deadline.
- * The drain time is waited for past @deadline too.
+ * The drain time is waited for past @deadline too.  A simulated machine's time runs as fast as nothing
+ * happens: whatever the deadline, it comes at once when nothing is left to happen there.
  *
  * Context: Any thread; blocks.  Not from a callback.
  * Return:
