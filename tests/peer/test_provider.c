@@ -66,6 +66,22 @@ static void a_range_has_to_be_there_and_free(void **state)
 	lab_close(&lab);
 }
 
+/* An IOMMU lets through whole pages. */
+static void ranges_share_no_page(void **state)
+{
+	struct p2pdma_device *card;
+	struct lab lab;
+
+	(void)state;
+	lab_open(&lab, MACHINE, NULL);
+	card = open_device(&lab, "card");
+	assert_int_equal(add(card, 0, 2048, 0, 64, false), 0);
+	assert_int_equal(add(card, 0, 64, 2048, 64, false), -EINVAL);
+	assert_int_equal(add(card, 0, PAGE, PAGE - 64, 64, false), -EINVAL);
+	assert_int_equal(add(card, 0, 64, PAGE, 64, false), 0);
+	lab_close(&lab);
+}
+
 static void an_io_bar_is_refused(void **state)
 {
 	struct p2pdma_provider *provider = NULL;
@@ -278,6 +294,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_range_has_to_be_there_and_free),
+		cmocka_unit_test(ranges_share_no_page),
 		cmocka_unit_test(an_io_bar_is_refused),
 		cmocka_unit_test(a_picture_has_no_providers),
 		cmocka_unit_test(opts_have_a_size),
