@@ -213,7 +213,7 @@ static void suspend_all(struct peers *peers, struct p2pdma_bdf bdf, enum effect 
 
 	while ((provider = provider_next(peers, &bdf, provider)))
 		if (concerns(effect, provider, bdf))
-			provider_suspend(provider, NULL);
+			provider_suspend(provider);
 }
 
 static void resume_all(struct peers *peers, struct p2pdma_bdf bdf, enum effect effect)
@@ -256,7 +256,7 @@ int p2pdma_device_reset(struct p2pdma_device *device, struct p2pdma_error *err)
 	is_open = peers_find_open(peers, bdf);
 	mutex_unlock(&peers->lock);
 	peers_hold(peers, &hold, &bdf);
-	/* Nobody loses anything for a reset that is refused anyway. */
+	/* One that is not open is refused: nobody loses anything.  -ENOTTY is known too late. */
 	if (is_open)
 		suspend_all(peers, bdf, EFFECT_RESET);
 	r = backend->ops.reset(backend->private, bdf, err);
@@ -380,7 +380,7 @@ static void suspend_below(struct peers *peers, struct p2pdma_bdf bridge)
 	struct p2pdma_provider *provider = NULL;
 
 	while ((provider = peers_next_below(peers, bridge, provider))) {
-		provider_suspend(provider, NULL);
+		provider_suspend(provider);
 		atomic_fetch_add(&provider->generation, 1);
 	}
 }

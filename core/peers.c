@@ -265,7 +265,7 @@ static void link_is_down(struct peers *peers, struct p2pdma_bdf port, uint64_t t
 		if (time < provider->told_until)
 			continue;
 		peers_hold(peers, &hold, &provider->bdf);
-		provider_suspend(provider, NULL);
+		provider_suspend(provider);
 		atomic_fetch_add(&provider->generation, 1);
 		peers_let_go(peers, &hold);
 		provider_resume(provider);

@@ -416,14 +416,14 @@ static bool is_in_place(const struct p2pdma_provider *provider)
 	return now;
 }
 
-int provider_suspend(struct p2pdma_provider *provider, struct p2pdma_error *err)
+void provider_suspend(struct p2pdma_provider *provider)
 {
 	int live = P2PDMA_PROVIDER_LIVE;
 
 	atomic_compare_exchange_strong(&provider->state, &live, P2PDMA_PROVIDER_REVOKED);
 	views_revoke(provider);
-	return dmabufs_revoke(provider, false, peers_time(provider->peers) + P2PDMA_REVOKE_PATIENCE,
-	                      err);
+	/* What triggers it has nobody to tell whom it cut off. */
+	dmabufs_revoke(provider, false, peers_time(provider->peers) + P2PDMA_REVOKE_PATIENCE, NULL);
 }
 
 void provider_resume(struct p2pdma_provider *provider)

@@ -124,9 +124,9 @@ struct p2pdma_provider *provider_next(struct peers *peers, const struct p2pdma_b
 
 /*
  * Its memory goes out of reach, is within reach again if its registers say so, is gone for good.
- * Without any lock: importers are told.  -ETIMEDOUT: somebody was cut off; @err says who.
+ * Without any lock: importers are told.  -ETIMEDOUT of the last: somebody was cut off; @err says who.
  */
-int provider_suspend(struct p2pdma_provider *provider, struct p2pdma_error *err);
+void provider_suspend(struct p2pdma_provider *provider);
 void provider_resume(struct p2pdma_provider *provider);
 int provider_end(struct p2pdma_provider *provider, uint64_t deadline, struct p2pdma_error *err);
 
